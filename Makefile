@@ -1,0 +1,98 @@
+# `make demo` and `make test` are all a newcomer needs. On a machine with Python 3.11+ (with pip) and make,
+# every target installs what it uses into .tools and .venv: no other package, no root, nothing outside this folder.
+
+PY  ?= python3
+UV  := .tools/bin/uv
+BIN := .venv/bin
+MEMBERS   := -e ./dispatch_core -e ./dispatch_http -e ./dispatch_cli
+MANIFESTS := $(wildcard dispatch_*/pyproject.toml)
+# TESTS="tests/core -k lease" narrows a run; JOBS is pytest's number of processes, 0 for none but its own.
+TESTS ?=
+JOBS  ?= 2
+
+# uv does not look at the system's certificates by itself; importing without byte code triples start-up times;
+# an environment that is active in the shell is none of our business.
+export UV_SYSTEM_CERTS ?= 1
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: help demo test soak bench lint format docs coverage lock matrix clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:  ## show the commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/.run  ## a server, two engines and a few real transcodes, in half a minute
+	@$(WITH_BIN) dispatch demo
+
+test: .venv/.test  ## the tests
+	@$(WITH_BIN) python -m pytest -q -n $(JOBS) --dist worksteal $(TESTS)
+
+soak: .venv/.test  ## the long tests
+	@$(WITH_BIN) python -m pytest -q -m soak --timeout 3600 $(TESTS)
+
+bench: .venv/.test  ## the benchmarks
+	@$(WITH_BIN) python -m benchmarks
+
+lint: .venv/.test  ## style, types and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(WITH_BIN) lint-imports --no-cache
+
+format: .venv/.test  ## let the formatter and the safe fixes rewrite the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/.test  ## run every example in the documentation
+	@$(WITH_BIN) python -m pytest -q docs
+
+coverage: .venv/.test  ## the tests with branch coverage
+	@$(BIN)/coverage erase
+	@$(WITH_BIN) coverage run -m pytest -q $(TESTS)
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+
+lock: | $(UV)  ## refresh requirements/*.lock (UPGRADE=1 takes the newest versions)
+	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
+	$(COMPILE) --group run -o requirements/run.lock
+	$(COMPILE) --group run --group test --group lint -c requirements/run.lock -o requirements/test.lock
+
+matrix: .venv/.test  ## the tests on every Python found among 3.11 to 3.14
+	@for v in 3.11 3.12 3.13 3.14; do \
+	  if ! $(UV) python find -q --no-python-downloads $$v >/dev/null 2>&1; then echo "python $$v: not found, not run"; continue; fi; \
+	  echo "python $$v:"; \
+	  $(UV) venv -q --clear --no-python-downloads --python $$v .tools/matrix/$$v && \
+	  $(UV) pip sync -q --python .tools/matrix/$$v --require-hashes requirements/test.lock && \
+	  $(UV) pip install -q --python .tools/matrix/$$v --no-deps $(MEMBERS) && \
+	  PATH="$(CURDIR)/.tools/matrix/$$v/bin:$$PATH" python -m pytest -q -n $(JOBS) -p no:cacheprovider $(TESTS) || exit 1; \
+	done
+
+clean:  ## remove everything that make installed or built
+	rm -rf .venv .tools dist .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+COMPILE = $(UV) pip compile -q $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes \
+  --no-emit-package dispatch-core --no-emit-package dispatch-http --no-emit-package dispatch-cli \
+  --custom-compile-command "make lock" pyproject.toml
+
+# pip's --target works where the system's Python has neither venv nor leave to install.
+$(UV): requirements/bootstrap.lock
+	@$(PY) -m pip install -q --root-user-action=ignore --disable-pip-version-check --require-hashes \
+	  --only-binary :all: --target .tools --upgrade -r $<
+	@touch $@
+
+# What `make demo` needs. The test environment holds it all, so .test refreshes this stamp too.
+.venv/.run: requirements/run.lock $(MANIFESTS) | $(UV)
+	@$(UV) venv -q --allow-existing --python $(PY) .venv
+	@rm -f .venv/.test
+	@$(UV) pip sync -q --python .venv --require-hashes $<
+	@$(UV) pip install -q --python .venv --no-deps $(MEMBERS)
+	@touch $@
+
+.venv/.test: requirements/test.lock $(MANIFESTS) | $(UV)
+	@$(UV) venv -q --allow-existing --python $(PY) .venv
+	@$(UV) pip sync -q --python .venv --require-hashes $<
+	@$(UV) pip install -q --python .venv --no-deps $(MEMBERS)
+	@touch .venv/.run $@

@@ -1,0 +1,3 @@
+"""The command line of Dispatch and its engine agent."""
+
+__version__ = "0.1.0"

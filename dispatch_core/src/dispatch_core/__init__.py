@@ -1,0 +1,1 @@
+"""Durable, explainable job dispatch for fleets of engines."""

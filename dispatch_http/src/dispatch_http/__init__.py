@@ -1,0 +1,3 @@
+"""The HTTP frontend of Dispatch."""
+
+__version__ = "0.1.0"
