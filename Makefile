@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs. On a machine with Python 3.11+ (with pip) and make,
-# every target installs what it uses into .tools and .venv: no other package, no root, nothing outside this folder.
+# every target installs what it uses into .tools and .venv (uv keeps its cache of downloads where caches live).
+# It needs no root, no compiler and no other package of the system.
 
 PY  ?= python3
 UV  := .tools/bin/uv
@@ -28,10 +29,10 @@ demo: .venv/.run  ## a server, two engines and a few real transcodes, in half a 
 	@$(WITH_BIN) dispatch demo
 
 test: .venv/.test  ## the tests
-	@$(WITH_BIN) python -m pytest -q -n $(JOBS) --dist worksteal $(TESTS)
+	@$(WITH_BIN) python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 soak: .venv/.test  ## the long tests
-	@$(WITH_BIN) python -m pytest -q -m soak --timeout 3600 $(TESTS)
+	@$(WITH_BIN) DISPATCH_TEST_PROFILE=soak python -m pytest -m soak --timeout 3600 $(TESTS)
 
 bench: .venv/.test  ## the benchmarks
 	@$(WITH_BIN) python -m benchmarks
@@ -47,11 +48,11 @@ format: .venv/.test  ## let the formatter and the safe fixes rewrite the code
 	$(BIN)/ruff check --fix .
 
 docs: .venv/.test  ## run every example in the documentation
-	@$(WITH_BIN) python -m pytest -q docs
+	@$(WITH_BIN) python -m pytest docs
 
 coverage: .venv/.test  ## the tests with branch coverage
 	@$(BIN)/coverage erase
-	@$(WITH_BIN) coverage run -m pytest -q $(TESTS)
+	@$(WITH_BIN) coverage run -m pytest $(TESTS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 
@@ -67,7 +68,7 @@ matrix: .venv/.test  ## the tests on every Python found among 3.11 to 3.14
 	  $(UV) venv -q --clear --no-python-downloads --python $$v .tools/matrix/$$v && \
 	  $(UV) pip sync -q --python .tools/matrix/$$v --require-hashes requirements/test.lock && \
 	  $(UV) pip install -q --python .tools/matrix/$$v --no-deps $(MEMBERS) && \
-	  PATH="$(CURDIR)/.tools/matrix/$$v/bin:$$PATH" python -m pytest -q -n $(JOBS) -p no:cacheprovider $(TESTS) || exit 1; \
+	  PATH="$(CURDIR)/.tools/matrix/$$v/bin:$$PATH" python -m pytest -n $(JOBS) -p no:cacheprovider $(TESTS) || exit 1; \
 	done
 
 clean:  ## remove everything that make installed or built
