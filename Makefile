@@ -63,9 +63,10 @@ lock: | $(UV)  ## refresh requirements/*.lock (UPGRADE=1 takes the newest versio
 
 matrix: .venv/.test  ## the tests on every Python found among 3.11 to 3.14
 	@for v in 3.11 3.12 3.13 3.14; do \
-	  if ! $(UV) python find -q --no-python-downloads $$v >/dev/null 2>&1; then echo "python $$v: not found, not run"; continue; fi; \
+	  p=$$($(UV) python find --no-python-downloads $$v 2>/dev/null || ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v*/bin/python 2>/dev/null | head -1); \
+	  if [ -z "$$p" ]; then echo "python $$v: not found, not run"; continue; fi; \
 	  echo "python $$v:"; \
-	  $(UV) venv -q --clear --no-python-downloads --python $$v .tools/matrix/$$v && \
+	  $(UV) venv -q --clear --no-python-downloads --python $$p .tools/matrix/$$v && \
 	  $(UV) pip sync -q --python .tools/matrix/$$v --require-hashes requirements/test.lock && \
 	  $(UV) pip install -q --python .tools/matrix/$$v --no-deps $(MEMBERS) && \
 	  PATH="$(CURDIR)/.tools/matrix/$$v/bin:$$PATH" python -m pytest -n $(JOBS) -p no:cacheprovider $(TESTS) || exit 1; \
