@@ -1,0 +1,130 @@
+"""Decides about one engine, as ``lifecycle`` does about one job."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import attrs
+
+from dispatch_core.vocabulary.commands import (
+    CheckEngine,
+    Deregister,
+    EngineCommand,
+    Heartbeat,
+    Register,
+    ReportBenchmark,
+    SetWanted,
+)
+from dispatch_core.vocabulary.engines import Engine, EnginePulse, Profile, Seen, Wanted
+from dispatch_core.vocabulary.errors import SessionReplacedError, UnknownEngineError
+from dispatch_core.vocabulary.events import (
+    EngineBenchmarked,
+    EngineEvent,
+    EngineRegistered,
+    EngineSeen,
+    EngineWanted,
+)
+
+
+def decide_engine(
+    engine: Engine | None, command: EngineCommand, actor: str, tenant: str, silence: Seen | None = None
+) -> tuple[EngineEvent, ...]:
+    """The events a command means for an engine; ``silence`` is what its pulse says at a ``CheckEngine``.
+
+    Raises UnknownEngineError if there is none, or it has left and must register again.
+    """
+    if isinstance(command, Register):
+        return _register(engine, command, tenant)
+    if engine is None or engine.seen is Seen.LEFT:
+        raise UnknownEngineError(f"engine {command.engine_id} is not registered: PUT /engines/{command.engine_id}")
+    match command:
+        case Heartbeat():
+            return _heartbeat(engine, command)
+        case SetWanted():
+            wanted = Wanted(command.state, command.reason, actor)
+            same = (engine.wanted.state, engine.wanted.reason) == (command.state, command.reason)
+            return () if same else (EngineWanted(wanted=wanted),)
+        case Deregister():
+            return (EngineSeen(seen=Seen.LEFT, reason="deregistered"),)
+        case ReportBenchmark():
+            return (EngineBenchmarked(benchmarks=command.benchmarks),)
+        case CheckEngine():
+            overdue = silence is not None and silence is not engine.seen
+            return (EngineSeen(seen=silence, reason="missed heartbeats"),) if overdue and silence else ()
+        case _:
+            assert_never(command)
+
+
+def _register(engine: Engine | None, command: Register, tenant: str) -> tuple[EngineEvent, ...]:
+    known = engine is not None and engine.seen is Seen.LIVE and engine.session == command.session
+    if known and engine is not None and engine.profile == command.profile:
+        return ()
+    return (
+        EngineRegistered(
+            engine_id=command.engine_id, tenant=tenant, session=command.session, profile=command.profile
+        ),
+    )
+
+
+def check_session(engine: Engine, session: str) -> None:
+    """Raises SessionReplacedError if another start of this engine has registered since."""
+    if engine.session != session:
+        raise SessionReplacedError(f"another process registered as engine {engine.id}; register again or stop")
+
+
+def _heartbeat(engine: Engine, command: Heartbeat) -> tuple[EngineEvent, ...]:
+    check_session(engine, command.session)
+    return () if engine.seen is Seen.LIVE else (EngineSeen(seen=Seen.LIVE, reason="heartbeat"),)
+
+
+def evolve_engine(engine: Engine | None, event: EngineEvent, at_us: int) -> Engine:
+    """The engine after an event: one version further."""
+    if isinstance(event, EngineRegistered):
+        return _registered(engine, event, at_us)
+    assert engine is not None
+    at_us = max(at_us, engine.updated_us)
+    engine = attrs.evolve(engine, version=engine.version + 1, updated_us=at_us)
+    match event:
+        case EngineSeen():
+            return attrs.evolve(engine, seen=event.seen)
+        case EngineWanted():
+            return attrs.evolve(engine, wanted=event.wanted)
+        case EngineBenchmarked():
+            return attrs.evolve(engine, profile=_with_benchmarks(engine.profile, event))
+        case _:
+            assert_never(event)
+
+
+def _registered(engine: Engine | None, event: EngineRegistered, at_us: int) -> Engine:
+    if engine is None:
+        return Engine(
+            id=event.engine_id,
+            tenant=event.tenant,
+            version=1,
+            profile=event.profile,
+            session=event.session,
+            seen=Seen.LIVE,
+            wanted=Wanted(),
+            registered_us=at_us,
+            updated_us=at_us,
+        )
+    changed = engine.profile != event.profile
+    return attrs.evolve(
+        engine,
+        version=engine.version + 1,
+        profile=event.profile,
+        session=event.session,
+        seen=Seen.LIVE,
+        updated_us=max(at_us, engine.updated_us),
+        facts_version=engine.facts_version + changed,
+    )
+
+
+def _with_benchmarks(profile: Profile, event: EngineBenchmarked) -> Profile:
+    cells = {cell.task_class: cell for cell in (*profile.benchmarks, *event.benchmarks)}
+    return attrs.evolve(profile, benchmarks=tuple(cells[name] for name in sorted(cells)))
+
+
+def silence_of(pulse: EnginePulse, now: int, lost_us: int) -> Seen:
+    """What an overdue pulse says: silent first, lost after ``lost_us`` without a sign."""
+    return Seen.LOST if now - pulse.seen_us >= lost_us else Seen.SILENT

@@ -1,0 +1,1 @@
+"""What the core asks of the world: a store, and observers called after commit."""

@@ -1,0 +1,266 @@
+"""The storage protocol. It speaks facts, never verbs: no adapter knows what a retry or a lease is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import field, frozen
+
+from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.engines import Engine, EnginePulse
+from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref
+
+OrderKey = tuple[int, int, str]
+"""(band, order_key, id): the rank of a job in its bucket."""
+
+Cursor = tuple[int, int]
+"""(tx, n): a place in the history."""
+
+Scalar = str | int | None
+
+
+def rank_of(job: Job) -> OrderKey:
+    """A ready job's rank in its bucket."""
+    assert job.ready is not None
+    return (job.ready.band, job.ready.order_key, job.id)
+
+
+QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
+    RecordType.JOB: {
+        "tenant": lambda job: job.tenant,
+        "state": lambda job: job.state.value,
+        "kind": lambda job: job.spec.kind,
+        "engine_id": lambda job: job.engine_id,
+        "deleted": lambda job: "no" if job.deleted_us is None else "yes",
+        "created_us": lambda job: job.created_us,
+        "updated_us": lambda job: job.updated_us,
+        "priority": lambda job: job.spec.priority,
+    },
+    RecordType.ATTEMPT: {
+        "tenant": lambda attempt: attempt.tenant,
+        "job_id": lambda attempt: attempt.job_id,
+        "engine_id": lambda attempt: attempt.engine_id,
+        "number": lambda attempt: attempt.number,
+        "granted_us": lambda attempt: attempt.granted_us,
+    },
+    RecordType.ENGINE: {
+        "tenant": lambda engine: engine.tenant,
+        "seen": lambda engine: engine.seen.value,
+        "wanted": lambda engine: engine.wanted.state.value,
+        "registered_us": lambda engine: engine.registered_us,
+    },
+    RecordType.PULSE: {"tenant": lambda pulse: pulse.tenant},
+    RecordType.RECEIPT: {"tenant": lambda receipt: receipt.tenant},
+}
+"""The fields a query may filter and sort by: memory calls these, SQL keeps their values in columns."""
+
+
+@frozen(kw_only=True)
+class Query:
+    """A page of records: every ``where`` field has one of the values, ``since`` ≤ field < ``until``.
+
+    Sorted by ``sort`` (then by key) and starting behind ``after``, the (sort value, key) of the last seen.
+    """
+
+    where: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    since: Mapping[str, int] = field(factory=dict)
+    until: Mapping[str, int] = field(factory=dict)
+    sort: str
+    descending: bool = False
+    after: tuple[str | int, str] | None = None
+    limit: int = 100
+
+
+@frozen
+class Page:
+    """What a query found; ``next`` is the ``after`` of the following page, None at the end."""
+
+    records: Sequence[Record]
+    next: tuple[str | int, str] | None
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """One history row. The store gives ``tx`` (commit number) and ``n`` (place in the commit)."""
+
+    ref: Ref
+    tenant: str
+    version: int
+    at_us: int
+    actor: str
+    event: str
+    data: Mapping[str, object]
+    request_id: str | None = None
+    tx: int = 0
+    n: int = 0
+
+
+@frozen
+class Change:
+    """One record written if, and only if, it is still as it was read (same version; None: not there)."""
+
+    ref: Ref
+    before: Record | None
+    after: Record | None
+
+
+@frozen(kw_only=True)
+class ChangeSet:
+    """All writes of a batch. ``changes`` holds records and pulses alike: only a record's has history.
+
+    ``counters`` are increments of (tenant, name); ``wake`` names the buckets that gained work.
+    """
+
+    changes: Sequence[Change] = ()
+    history: Sequence[Recorded] = ()
+    counters: Mapping[tuple[str, str], int] = field(factory=dict)
+    wake: frozenset[Bucket] = frozenset()
+
+
+class Tally(StrEnum):
+    """What to count."""
+
+    STATES = "states"
+    """Jobs by (tenant, state), counted from the rows themselves; soft-deleted included."""
+    COUNTERS = "counters"
+    """The counters by (tenant, name), added up over servers."""
+    BACKLOG = "backlog"
+    """Ready jobs by (lane, class_id): how many, and Σ est_us as total."""
+
+
+@frozen
+class Cell:
+    """One row of a tally."""
+
+    keys: tuple[str, ...]
+    count: int
+    total: int = 0
+
+
+class Transaction(Protocol):
+    """One atomic look (and, after ``save``, one atomic write). Ends with the ``with`` block."""
+
+    def now(self) -> int:
+        """Microseconds since the epoch by the store's clock."""
+        ...
+
+    def load(self, refs: Collection[Ref], *, lock: bool = False) -> Mapping[Ref, Record]:
+        """The records named, those that exist."""
+        ...
+
+    def open_attempts(self, engine_ids: Collection[str]) -> Mapping[str, Sequence[Attempt]]:
+        """The attempts of these engines that have not ended."""
+        ...
+
+    def buckets(self) -> Collection[Bucket]:
+        """Every (lane, class) that has ready jobs."""
+        ...
+
+    def heads(
+        self, buckets: Collection[Bucket], limit: int, after: Mapping[Bucket, OrderKey] | None = None
+    ) -> Mapping[Bucket, Sequence[Job]]:
+        """The first jobs of each bucket in rank order, behind ``after`` where given. A plain read."""
+        ...
+
+    def take(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+        """Re-read and, where servers share a store, lock these jobs; locked ones are left out."""
+        ...
+
+    def due(
+        self, record_type: RecordType, before_us: int, limit: int, *, after_us: int | None = None
+    ) -> Sequence[Ref]:
+        """Records whose ``due_us`` is at or before ``before_us`` (and above ``after_us``), earliest first."""
+        ...
+
+    def find(self, record_type: RecordType, query: Query) -> Page:
+        """One page of records."""
+        ...
+
+    def history(self, *, after: Cursor | None = None, of: Ref | None = None, limit: int = 100) -> Sequence[Recorded]:
+        """History rows in (tx, n) order."""
+        ...
+
+    def tally(self, what: Tally) -> Iterable[Cell]:
+        """Counts and sums."""
+        ...
+
+    def save(self, changes: ChangeSet) -> None:
+        """Write all or nothing, once per transaction; durable when the ``with`` block has ended.
+
+        Raises ConflictError (naming the losers) if a record changed since it was read.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class StorageTraits:
+    """What a store is: whether several servers may share it, and whether it outlives the process."""
+
+    name: str
+    shared: bool
+    durable: bool
+
+
+class Storage(Protocol):
+    """A store. ``incarnation`` is one life of it between restores; it is part of every token."""
+
+    @property
+    def traits(self) -> StorageTraits:
+        """What this store is."""
+        ...
+
+    @property
+    def incarnation(self) -> str:
+        """The name of the store's present life."""
+        ...
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may save. It commits when the block ends, rolls back on any exception."""
+        ...
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A snapshot; ``save`` is refused."""
+        ...
+
+    def listen(self, wake: Callable[[frozenset[Bucket]], None]) -> Callable[[], None]:
+        """Call ``wake`` when another server committed work (a hint). Returns how to stop."""
+        ...
+
+    def reopen(self) -> None:
+        """Drop the handle after a failed commit and open the store anew."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+__all__ = [
+    "QUERY_FIELDS",
+    "Attempt",
+    "Bucket",
+    "Cell",
+    "Change",
+    "ChangeSet",
+    "Cursor",
+    "Engine",
+    "EnginePulse",
+    "Job",
+    "OrderKey",
+    "Page",
+    "Query",
+    "Receipt",
+    "Record",
+    "RecordType",
+    "Recorded",
+    "Ref",
+    "Storage",
+    "StorageTraits",
+    "Tally",
+    "Transaction",
+    "rank_of",
+]

@@ -1,0 +1,68 @@
+"""Exact JSON forms of records, events and answers, as stores keep them. Edge forms live in ``forms``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from cattrs.preconf.json import JsonConverter, make_converter
+
+from dispatch_core.vocabulary.events import Event, event_name
+from dispatch_core.vocabulary.facts import FactValue
+
+T = TypeVar("T")
+
+
+def _is_json(kind: object) -> bool:
+    return kind == Mapping[str, object]
+
+
+def _converter() -> JsonConverter:
+    converter = make_converter(omit_if_default=True, detailed_validation=False, prefer_attrib_converters=True)
+    converter.register_structure_hook_func(
+        lambda kind: kind == FactValue, lambda value, _: tuple(value) if isinstance(value, list) else value
+    )
+    converter.register_unstructure_hook_func(
+        lambda kind: kind == FactValue, lambda value: list(value) if isinstance(value, tuple) else value
+    )
+    # JSON inside a record (parameters, results) is kept as it is: it was checked when it came in.
+    converter.register_structure_hook_func(_is_json, lambda value, _: value)
+    converter.register_unstructure_hook_func(_is_json, lambda value: value)
+    return converter
+
+
+_CONVERTER = _converter()
+_EVENTS: Mapping[str, type] = {event_name(cls): cls for cls in Event.__args__}
+
+
+def to_plain(value: object) -> Any:
+    """Plain JSON data of a record, an answer or any attrs value; defaults are left out."""
+    return _CONVERTER.unstructure(value)
+
+
+def from_plain(cls: type[T], data: object) -> T:
+    """The value back from its plain form."""
+    return _CONVERTER.structure(data, cls)
+
+
+def dumps(value: object) -> str:
+    """Compact JSON text."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def loads(text: str) -> Any:
+    """Plain data of JSON text."""
+    return json.loads(text)
+
+
+def event_to_plain(event: Event) -> dict[str, Any]:
+    """What a history row keeps of an event, its name apart."""
+    plain: dict[str, Any] = _CONVERTER.unstructure(event)
+    return plain
+
+
+def event_from_plain(name: str, data: Mapping[str, object]) -> Event:
+    """The event back from its history row. Raises KeyError for a name this version does not know."""
+    event: Event = _CONVERTER.structure(data, _EVENTS[name])
+    return event

@@ -1,0 +1,291 @@
+"""Every request Dispatch accepts, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from attrs import frozen
+
+from dispatch_core.vocabulary.attempts import Progress
+from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Json, Length
+from dispatch_core.vocabulary.engines import Benchmark, EngineId, Profile, WantedState
+from dispatch_core.vocabulary.jobs import JobError, JobSize, JobSpec, Natural, Note, Retry, Text, Timeouts
+
+JobId = Annotated[str, Length(1, 64)]
+Token = Annotated[str, Length(1, 64)]
+Version = Annotated[int, Bound(1, INT_MAX)] | None
+SUBMIT_MAX = 1_000
+CLAIM_MAX = 100
+
+
+class Unset:
+    """The type of ``UNSET``: a field an edit does not name (None may mean 'clear it')."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset()
+
+
+@frozen(kw_only=True)
+class Edit:
+    """What an edit changes; what is UNSET stays."""
+
+    priority: Annotated[int, Bound(-100, 100)] | Unset = UNSET
+    not_before_us: Natural | None | Unset = UNSET
+    retry: Retry | Unset = UNSET
+    timeouts: Timeouts | Unset = UNSET
+    note: Note | Unset = UNSET
+    parameters: Annotated[Mapping[str, object], Json()] | Unset = UNSET
+    requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] | Unset = UNSET
+    size: JobSize | Unset = UNSET
+
+    @property
+    def work(self) -> bool:
+        """Whether it changes what the engine runs (then a kept attempt cannot be reported any more)."""
+        return not (self.parameters is self.requirements is self.size is UNSET)
+
+
+# ----- jobs
+
+
+@frozen(kw_only=True)
+class Submit:
+    """Accept up to 1,000 jobs, all or nothing."""
+
+    specs: Annotated[tuple[JobSpec, ...], Length(1, SUBMIT_MAX)]
+
+
+@frozen(kw_only=True)
+class Update:
+    """Edit a waiting job; ``if_version`` refuses the edit if the job has changed since."""
+
+    job_id: JobId
+    edit: Edit
+    if_version: Version = None
+
+
+@frozen(kw_only=True)
+class Cancel:
+    """Stop a job: at once if it waits, in two phases if it runs."""
+
+    job_id: JobId
+    reason: Note = ""
+
+
+@frozen(kw_only=True)
+class Hold:
+    """Keep a job from being granted until released."""
+
+    job_id: JobId
+    reason: Note = ""
+
+
+@frozen(kw_only=True)
+class Release:
+    """End a hold."""
+
+    job_id: JobId
+
+
+@frozen(kw_only=True)
+class Assign:
+    """Pin the next grant to an engine (None: unpin)."""
+
+    job_id: JobId
+    engine_id: EngineId | None
+    until_us: Natural | None = None
+    reason: Note = ""
+
+
+@frozen(kw_only=True)
+class Requeue:
+    """Open a new generation of a terminal (or backing-off) job."""
+
+    job_id: JobId
+
+
+@frozen(kw_only=True)
+class Delete:
+    """Soft-delete; a waiting job is cancelled first."""
+
+    job_id: JobId
+
+
+@frozen(kw_only=True)
+class Restore:
+    """Undo a soft delete. Never queues."""
+
+    job_id: JobId
+
+
+# ----- engines
+
+
+@frozen(kw_only=True)
+class Register:
+    """An engine process presents itself; a new session ends the engine's older open attempts."""
+
+    engine_id: EngineId
+    session: Text
+    profile: Profile
+
+
+@frozen
+class HeldLease:
+    """One lease an engine says it is working on."""
+
+    job_id: JobId
+    token: Token
+
+
+@frozen(kw_only=True)
+class Heartbeat:
+    """Renew the named leases and hear everything: cancels, lost leases, the wanted state."""
+
+    engine_id: EngineId
+    session: Text
+    leases: Annotated[tuple[HeldLease, ...], Length(0, 1_000)] = ()
+    disk_free_bytes: Natural | None = None
+    load: Annotated[float, Bound(0, 1e6)] | None = None
+
+
+@frozen(kw_only=True)
+class SetWanted:
+    """Cordon, drain, quarantine or resume an engine."""
+
+    engine_id: EngineId
+    state: WantedState
+    reason: Note = ""
+
+
+@frozen(kw_only=True)
+class Deregister:
+    """An engine leaves; its open attempts end at once as lease end."""
+
+    engine_id: EngineId
+
+
+@frozen(kw_only=True)
+class ReportBenchmark:
+    """Measured speeds; cells replace those of the same task class."""
+
+    engine_id: EngineId
+    benchmarks: Annotated[tuple[Benchmark, ...], Length(1, 500)]
+
+
+# ----- work
+
+
+@frozen(kw_only=True)
+class Claim:
+    """Ask for work: up to ``limit`` leases. ``wait_s`` is honoured by the group committer."""
+
+    engine_id: EngineId
+    session: Text
+    limit: Annotated[int, Bound(1, CLAIM_MAX)] = 1
+    wait_s: Annotated[float, Bound(0, 300)] = 0.0
+
+
+@frozen(kw_only=True)
+class Renew:
+    """Extend one lease by its ttl."""
+
+    job_id: JobId
+    token: Token
+    engine_id: EngineId
+
+
+@frozen(kw_only=True)
+class ReportProgress:
+    """Progress, which also renews."""
+
+    job_id: JobId
+    token: Token
+    engine_id: EngineId
+    progress: Progress
+
+
+@frozen(kw_only=True)
+class Complete:
+    """The attempt succeeded."""
+
+    job_id: JobId
+    token: Token
+    engine_id: EngineId
+    result: Annotated[Mapping[str, object], Json()]
+    usage: Annotated[Mapping[str, object], Json()] | None = None
+
+
+@frozen(kw_only=True)
+class Fail:
+    """The attempt failed. The error's text is sanitised, never refused."""
+
+    job_id: JobId
+    token: Token
+    engine_id: EngineId
+    error: JobError
+    usage: Annotated[Mapping[str, object], Json()] | None = None
+
+
+@frozen(kw_only=True)
+class GiveBack:
+    """Return a lease undone: the attempt is not counted. Also the acknowledgement of a cancel."""
+
+    job_id: JobId
+    token: Token
+    engine_id: EngineId
+    reason: Note = ""
+
+
+# ----- time (given by tick only)
+
+
+@frozen(kw_only=True)
+class Grant:
+    """Give this job to this engine: what a claim decides, one per lease."""
+
+    job_id: JobId
+    engine_id: EngineId
+    session: Text
+    explanation: Mapping[str, object]
+
+
+@frozen(kw_only=True)
+class EndAttempt:
+    """Look at an open attempt: past its deadline or a limit, or its engine's session has ended (``cause``)."""
+
+    job_id: JobId
+    number: int
+    cause: str | None = None
+
+
+@frozen(kw_only=True)
+class FireTimer:
+    """A job's earliest timer has come."""
+
+    job_id: JobId
+
+
+@frozen(kw_only=True)
+class CheckEngine:
+    """An engine's pulse is overdue."""
+
+    engine_id: EngineId
+
+
+@frozen(kw_only=True)
+class PruneReceipt:
+    """A receipt has expired; it goes unless its job still lives."""
+
+    key: str
+
+
+JobReport = Renew | ReportProgress | Complete | Fail | GiveBack
+JobControl = Update | Cancel | Hold | Release | Assign | Requeue | Delete | Restore
+JobTimer = EndAttempt | FireTimer
+JobCommand = Grant | JobReport | JobControl | JobTimer
+EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine
+Command = Submit | Claim | JobCommand | EngineCommand | PruneReceipt

@@ -1,0 +1,126 @@
+"""Engines: what they say of themselves (``Profile``), what we want of them, and their last sign of life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from attrs import field, frozen
+
+from dispatch_core.vocabulary.attempts import LeaseStatus
+from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Length
+from dispatch_core.vocabulary.facts import FactValue
+from dispatch_core.vocabulary.jobs import Text
+
+EngineId = Annotated[str, Length(1, 100)]
+
+
+class Seen(StrEnum):
+    """What we know of an engine's life, by the server's clock."""
+
+    LIVE = "live"
+    SILENT = "silent"
+    LOST = "lost"
+    LEFT = "left"
+
+
+class WantedState(StrEnum):
+    """What the operator (or the breaker) wants of an engine."""
+
+    ACTIVE = "active"
+    CORDONED = "cordoned"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+
+
+@frozen
+class Wanted:
+    """The wanted state, why, and who said so."""
+
+    state: WantedState = WantedState.ACTIVE
+    reason: str = ""
+    actor: str = ""
+
+
+@frozen(kw_only=True)
+class Benchmark:
+    """One measured cell: units (media seconds) per second for one task class, one job running."""
+
+    task_class: Text
+    units_per_s: Annotated[float, Bound(1e-9, 1e9)]
+    tool: Annotated[str, Length(0, 100)] = ""
+
+
+@frozen(kw_only=True)
+class Profile:
+    """What an engine reports at registration."""
+
+    kinds: Annotated[tuple[Text, ...], Length(1, 32)] = ("transcode",)
+    slots: Annotated[int, Bound(1, 1_000)] = 1
+    facts: Annotated[Mapping[str, FactValue], Length(0, 200)] = field(factory=dict)
+    benchmarks: Annotated[tuple[Benchmark, ...], Length(0, 500)] = ()
+    size_bytes_max: Annotated[int, Bound(1, INT_MAX)] | None = None
+    version: Annotated[str, Length(0, 100)] = ""
+
+
+@frozen(kw_only=True)
+class Engine:
+    """A machine's process that executes jobs. ``facts_version`` moves when a remembered verdict is stale."""
+
+    record_type: ClassVar[str] = "engine"
+
+    id: str
+    tenant: str
+    version: int
+    profile: Profile
+    session: str
+    seen: Seen
+    wanted: Wanted
+    registered_us: int
+    updated_us: int
+    facts_version: int = 1
+
+    @property
+    def key(self) -> str:
+        """The id under which the store keeps it."""
+        return self.id
+
+    @property
+    def due_us(self) -> int | None:
+        """Engines have no timer of their own; their pulse has."""
+        return None
+
+
+@frozen(kw_only=True)
+class EnginePulse:
+    """An engine's last sign of life: no history, rewritten at every heartbeat."""
+
+    record_type: ClassVar[str] = "pulse"
+
+    engine_id: str
+    tenant: str
+    version: int
+    seen_us: int
+    due_us: int | None
+    disk_free_bytes: int | None = None
+    load: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The id under which the store keeps it."""
+        return self.engine_id
+
+
+@frozen(kw_only=True)
+class HeartbeatAnswer:
+    """Everything an engine needs to know, in one answer.
+
+    ``leases`` answers the tokens it named; ``unnamed`` are leases it holds but did not name;
+    ``next_s`` is when to call again.
+    """
+
+    wanted: Wanted
+    leases: tuple[LeaseStatus, ...]
+    unnamed: tuple[LeaseStatus, ...]
+    next_s: float

@@ -1,0 +1,264 @@
+"""Every fact that can become history. Events carry instants, so that ``evolve`` needs no clock or settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from dispatch_core.vocabulary.attempts import Progress
+from dispatch_core.vocabulary.engines import Benchmark, Profile, Seen, Wanted
+from dispatch_core.vocabulary.jobs import JobError, JobSpec, JobState, Pin
+
+# ----- jobs
+
+
+@frozen(kw_only=True)
+class JobSubmitted:
+    """The job exists."""
+
+    job_id: str
+    tenant: str
+    spec: JobSpec
+    state: JobState
+    held: str | None
+    ttl_at_us: int | None
+
+
+@frozen(kw_only=True)
+class JobGranted:
+    """An engine holds a lease; ``explanation`` says why this job and this engine (≤ 512 bytes)."""
+
+    attempt: int
+    engine_id: str
+    session: str
+    incarnation: str
+    deadline_us: int
+    run_until_us: int | None
+    stall_us: int | None
+    explanation: Mapping[str, object] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class LeaseResumed:
+    """An expired attempt that nobody replaced showed life again."""
+
+    attempt: int
+    engine_id: str
+    deadline_us: int
+    progress: Progress | None
+
+
+@frozen(kw_only=True)
+class JobCompleted:
+    """An attempt succeeded."""
+
+    attempt: int
+    result: Mapping[str, object]
+    usage: Mapping[str, object] | None
+
+
+@frozen(kw_only=True)
+class AttemptFailed:
+    """An attempt reported failure. ``late``: its lease had already ended and was counted then."""
+
+    attempt: int
+    error: JobError
+    usage: Mapping[str, object] | None
+    into: JobState
+    retry_at_us: int | None
+    late: bool
+
+
+@frozen(kw_only=True)
+class LeaseGivenBack:
+    """A lease was returned undone. ``late``: its lease had already ended."""
+
+    attempt: int
+    reason: str
+    into: JobState
+    late: bool
+
+
+@frozen(kw_only=True)
+class LeaseExpired:
+    """A lease ended without a report; the attempt may still report until the next grant."""
+
+    attempt: int
+    cause: str
+    into: JobState
+    retry_at_us: int | None
+
+
+@frozen(kw_only=True)
+class LimitExceeded:
+    """An attempt ran too long (``run``) or stood still (``no_progress``)."""
+
+    attempt: int
+    limit: str
+    error: JobError
+    into: JobState
+    retry_at_us: int | None
+
+
+@frozen(kw_only=True)
+class CancelAsked:
+    """A running job was asked to stop; at ``grace_at_us`` it stops being waited for."""
+
+    reason: str
+    grace_at_us: int
+
+
+@frozen(kw_only=True)
+class JobCancelled:
+    """The job is cancelled; ``attempt`` is the open attempt that this ended, if any, by ``verb``."""
+
+    reason: str
+    attempt: int | None = None
+    verb: str | None = None
+
+
+@frozen(kw_only=True)
+class JobDue:
+    """A wait is over (``not-before`` or ``back-off``)."""
+
+    cause: str
+    into: JobState
+    ttl_at_us: int | None
+
+
+@frozen(kw_only=True)
+class JobFailed:
+    """The job failed for good without a report: its queue TTL or the wait for a late report ran out."""
+
+    error: JobError
+
+
+@frozen(kw_only=True)
+class JobEdited:
+    """The spec changed."""
+
+    spec: JobSpec
+    into: JobState
+    ttl_at_us: int | None
+    drop_attempt: bool
+
+
+@frozen(kw_only=True)
+class JobHeld:
+    """The job is not granted until released."""
+
+    reason: str
+
+
+@frozen(kw_only=True)
+class HoldReleased:
+    """The hold ended."""
+
+
+@frozen(kw_only=True)
+class JobPinned:
+    """The next grant belongs to one engine."""
+
+    pin: Pin
+
+
+@frozen(kw_only=True)
+class PinEnded:
+    """Any engine may have it again. ``cause``: ``unpinned`` or ``pin-end``."""
+
+    cause: str
+
+
+@frozen(kw_only=True)
+class JobRequeued:
+    """A new generation begins; attempt numbers go on."""
+
+    into: JobState
+    ttl_at_us: int | None
+
+
+@frozen(kw_only=True)
+class JobDeleted:
+    """Soft-deleted: out of sight, still counted."""
+
+
+@frozen(kw_only=True)
+class JobRestored:
+    """The deletion was undone."""
+
+
+@frozen(kw_only=True)
+class TimerRestamped:
+    """A timer lay further ahead than its own maximum (the clock jumped) and was stamped anew."""
+
+    retry_at_us: int | None
+    grace_at_us: int | None
+
+
+# ----- engines
+
+
+@frozen(kw_only=True)
+class EngineRegistered:
+    """An engine process presented itself."""
+
+    engine_id: str
+    tenant: str
+    session: str
+    profile: Profile
+
+
+@frozen(kw_only=True)
+class EngineSeen:
+    """What we know of the engine's life changed."""
+
+    seen: Seen
+    reason: str
+
+
+@frozen(kw_only=True)
+class EngineWanted:
+    """What we want of the engine changed."""
+
+    wanted: Wanted
+
+
+@frozen(kw_only=True)
+class EngineBenchmarked:
+    """Measured speeds arrived."""
+
+    benchmarks: tuple[Benchmark, ...]
+
+
+JobEvent = (
+    JobSubmitted
+    | JobGranted
+    | LeaseResumed
+    | JobCompleted
+    | AttemptFailed
+    | LeaseGivenBack
+    | LeaseExpired
+    | LimitExceeded
+    | CancelAsked
+    | JobCancelled
+    | JobDue
+    | JobFailed
+    | JobEdited
+    | JobHeld
+    | HoldReleased
+    | JobPinned
+    | PinEnded
+    | JobRequeued
+    | JobDeleted
+    | JobRestored
+    | TimerRestamped
+)
+EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
+Event = JobEvent | EngineEvent
+
+
+def event_name(event: Event | type) -> str:
+    """The stable kebab-case name of an event, as stored: ``JobGranted`` is ``job-granted``."""
+    name = (event if isinstance(event, type) else type(event)).__name__
+    return "".join(f"-{char.lower()}" if char.isupper() else char for char in name).lstrip("-")

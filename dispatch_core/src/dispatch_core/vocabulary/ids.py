@@ -1,0 +1,45 @@
+"""Ids: 128 random bits in Crockford base32 behind a readable prefix."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Protocol
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_DIGITS = 26
+
+
+def crockford(number: int, digits: int = _ID_DIGITS) -> str:
+    """``number`` in lower-case Crockford base32, most significant digit first, exactly ``digits`` long."""
+    return "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in range(digits - 1, -1, -1))
+
+
+class IdSource(Protocol):
+    """Where new ids come from; injected, so that tests and simulations repeat to the byte."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh id ``<prefix>-<26 base32 digits>``."""
+        ...
+
+
+class RandomIds:
+    """Ids from the operating system's random source."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh random id."""
+        return f"{prefix}-{crockford(secrets.randbits(128))}"
+
+
+class SeededIds:
+    """The same ids for the same seed, whatever PYTHONHASHSEED says."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def new(self, prefix: str) -> str:
+        """The next id of the seeded row."""
+        self._count += 1
+        digest = hashlib.blake2b(f"{self._seed}:{self._count}".encode(), digest_size=16).digest()
+        return f"{prefix}-{crockford(int.from_bytes(digest, 'big'))}"

@@ -1,0 +1,192 @@
+"""What a job is: what was asked for (``JobSpec``) and what has become of it (``Job``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from attrs import field, frozen
+
+from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Json, Length
+
+Text = Annotated[str, Length(1, 255)]
+Note = Annotated[str, Length(0, 1_000)]
+Seconds = Annotated[float, Bound(0, 366 * 86_400)]
+Natural = Annotated[int, Bound(0, INT_MAX)]
+
+
+class JobState(StrEnum):
+    """The state of a job. Hold, pin and deletion are fields beside it."""
+
+    PENDING = "pending"
+    DELAYED = "delayed"
+    ASSIGNED = "assigned"
+    FAILED_RETRY = "failed_retry"
+    COMPLETED = "completed"
+    FAILED_PERMANENTLY = "failed_permanently"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether only a requeue (or a deletion) may follow."""
+        return self in TERMINAL_STATES
+
+
+TERMINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED_PERMANENTLY, JobState.CANCELLED})
+
+
+@frozen(kw_only=True)
+class JobSize:
+    """How large a job is, each measure in the unit of its name; what is unknown is None."""
+
+    size_bytes: Natural | None = None
+    duration_us: Natural | None = None
+    width: Annotated[int, Bound(1, 1_000_000)] | None = None
+    height: Annotated[int, Bound(1, 1_000_000)] | None = None
+    frames: Natural | None = None
+
+
+@frozen(kw_only=True)
+class Retry:
+    """How often and how soon a job is tried again: delay = first · factor^(n−1), capped, then jittered."""
+
+    max_attempts: Annotated[int, Bound(1, 100)] = 4
+    first_delay_s: Seconds = 5.0
+    factor: Annotated[float, Bound(1, 10)] = 2.0
+    delay_max_s: Seconds = 600.0
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """Limits in seconds; None means no limit. Queue: submitted to granted. No-progress: between reports."""
+
+    queue_s: Seconds | None = None
+    run_s: Annotated[float, Bound(1, 366 * 86_400)] | None = None
+    no_progress_s: Annotated[float, Bound(1, 366 * 86_400)] | None = None
+
+
+@frozen(kw_only=True)
+class JobSpec:
+    """What the submitter asks for. Priority: −100 to 100, higher first."""
+
+    kind: Text = "transcode"
+    parameters: Annotated[Mapping[str, object], Json()] = field(factory=dict)
+    priority: Annotated[int, Bound(-100, 100)] = 0
+    size: JobSize = JobSize()
+    requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] = ()
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+    not_before_us: Natural | None = None
+    hold: bool = False
+    note: Note = ""
+
+
+@frozen(kw_only=True)
+class JobError:
+    """Why an attempt failed. ``failure_class``: input, engine, resource, timeout, lost or policy."""
+
+    failure_class: str
+    message: str
+    detail: str = ""
+    retryable: bool = True
+
+
+@frozen
+class Pin:
+    """An operator's wish: the next grant goes to this engine only (until then, if an end is set)."""
+
+    engine_id: str
+    until_us: int | None = None
+    reason: str = ""
+
+
+@frozen
+class Ready:
+    """A job's place in the ready order: its bucket (lane, class) and its rank there.
+
+    ``order_key`` is the instant (µs) from which the job counts as late; ties go by id.
+    """
+
+    lane: str
+    class_id: str
+    band: int
+    order_key: int
+    est_us: int
+    weight: float
+
+    @property
+    def bucket(self) -> Bucket:
+        """The (lane, class) this job waits in."""
+        return (self.lane, self.class_id)
+
+
+Bucket = tuple[str, str]
+OPEN_LANE = "open"
+
+
+def engine_lane(engine_id: str) -> str:
+    """The lane of jobs pinned to one engine."""
+    return f"engine:{engine_id}"
+
+
+@frozen(kw_only=True)
+class Job:
+    """One durable unit of work, as last decided. Changes only by events: version + 1 each."""
+
+    record_type: ClassVar[str] = "job"
+
+    id: str
+    tenant: str
+    version: int
+    spec: JobSpec
+    state: JobState
+    created_us: int
+    updated_us: int
+    generation: int = 1
+    attempts_used: int = 0
+    last_attempt: int = 0
+    give_backs: int = 0
+    live_attempt: int | None = None
+    engine_id: str | None = None
+    held: str | None = None
+    pin: Pin | None = None
+    cancel_reason: str | None = None
+    grace_at_us: int | None = None
+    ttl_at_us: int | None = None
+    retry_at_us: int | None = None
+    ended_us: int | None = None
+    deleted_us: int | None = None
+    result: Mapping[str, object] | None = None
+    error: JobError | None = None
+    ready: Ready | None = None
+
+    @property
+    def key(self) -> str:
+        """The id under which the store keeps it."""
+        return self.id
+
+    @property
+    def cancel_asked(self) -> bool:
+        """Whether a running job was asked to stop and the engine has not answered yet."""
+        return self.cancel_reason is not None and self.state is JobState.ASSIGNED
+
+    @property
+    def claimable(self) -> bool:
+        """Whether an engine may be granted this job now."""
+        return self.state is JobState.PENDING and self.held is None and self.deleted_us is None
+
+    @property
+    def due_us(self) -> int | None:
+        """The earliest timer of the present state, or None if the job waits for no time."""
+        if self.deleted_us is not None or self.state.terminal:
+            return None
+        if self.state is JobState.ASSIGNED:
+            return self.grace_at_us
+        own = {
+            JobState.PENDING: self.ttl_at_us,
+            JobState.DELAYED: self.spec.not_before_us,
+            JobState.FAILED_RETRY: self.retry_at_us,
+        }[self.state]
+        ends = [instant for instant in (own, self.pin.until_us if self.pin else None) if instant is not None]
+        return min(ends, default=None)

@@ -1,0 +1,60 @@
+"""Records: what a store keeps by type and id. A new type costs no adapter anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+from attrs import frozen
+
+from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.engines import Engine, EnginePulse
+from dispatch_core.vocabulary.jobs import Job
+
+
+class RecordType(StrEnum):
+    """The types of records."""
+
+    JOB = "job"
+    ATTEMPT = "attempt"
+    ENGINE = "engine"
+    PULSE = "pulse"
+    RECEIPT = "receipt"
+
+
+@frozen(kw_only=True)
+class Receipt:
+    """The remembered answer to an idempotency key: same key and body, same answer."""
+
+    record_type: ClassVar[str] = "receipt"
+
+    key: str
+    tenant: str
+    version: int
+    fingerprint: str
+    answer: Mapping[str, object]
+    job_id: str | None
+    due_us: int | None
+
+
+def receipt_id(tenant: str, key: str) -> str:
+    """The store's id of a receipt."""
+    return f"{tenant}:{key}"
+
+
+Record = Job | Attempt | Engine | EnginePulse | Receipt
+Ref = tuple[RecordType, str]
+
+RECORD_CLASSES: Mapping[RecordType, type] = {
+    RecordType.JOB: Job,
+    RecordType.ATTEMPT: Attempt,
+    RecordType.ENGINE: Engine,
+    RecordType.PULSE: EnginePulse,
+    RecordType.RECEIPT: Receipt,
+}
+
+
+def ref_of(record: Record) -> Ref:
+    """The name of a record."""
+    return (RecordType(record.record_type), record.key)
