@@ -1,1 +1,5 @@
-"""TODO"""
+"""Stores: ``MemoryStorage`` for tests and embedding, and ``create_storage`` for a store named by a URL or path."""
+
+from dispatch_core.storage.memory import MemoryStorage
+
+__all__ = ["MemoryStorage"]
