@@ -65,7 +65,14 @@ def _changes(job: Job, event: JobEvent, at_us: int) -> dict[str, object]:
     match event:
         case JobGranted() | LeaseResumed():
             return _on_lease(job, event)
-        case JobCompleted() | AttemptFailed() | LeaseGivenBack() | LeaseExpired() | LimitExceeded() | JobCancelled():
+        case (
+            JobCompleted()
+            | AttemptFailed()
+            | LeaseGivenBack()
+            | LeaseExpired()
+            | LimitExceeded()
+            | JobCancelled()
+        ):
             return _off_lease(job, event, at_us)
         case JobFailed():
             return {"state": JobState.FAILED_PERMANENTLY, "error": event.error, **_ended(at_us)}
@@ -77,7 +84,12 @@ def _changes(job: Job, event: JobEvent, at_us: int) -> dict[str, object]:
             return _requeued(job, event)
         case JobEdited():
             kept = None if event.drop_attempt else job.live_attempt
-            return {"spec": event.spec, "state": event.into, "ttl_at_us": event.ttl_at_us, "live_attempt": kept}
+            return {
+                "spec": event.spec,
+                "state": event.into,
+                "ttl_at_us": event.ttl_at_us,
+                "live_attempt": kept,
+            }
         case TimerRestamped():
             return {"retry_at_us": event.retry_at_us, "grace_at_us": event.grace_at_us}
         case JobHeld() | HoldReleased() | JobPinned() | PinEnded() | JobDeleted() | JobRestored():
@@ -89,7 +101,12 @@ def _changes(job: Job, event: JobEvent, at_us: int) -> dict[str, object]:
 
 
 def _on_lease(job: Job, event: JobGranted | LeaseResumed) -> dict[str, object]:
-    lease = {"state": JobState.ASSIGNED, "engine_id": event.engine_id, "retry_at_us": None, "ttl_at_us": None}
+    lease: dict[str, object] = {
+        "state": JobState.ASSIGNED,
+        "engine_id": event.engine_id,
+        "retry_at_us": None,
+        "ttl_at_us": None,
+    }
     if isinstance(event, LeaseResumed):
         return lease
     return {
@@ -160,15 +177,28 @@ def evolve_attempt(job: Job, attempt: Attempt | None, event: JobEvent, at_us: in
             changes: dict[str, object] = {"ended_us": None, "outcome": None, "deadline_us": event.deadline_us}
             changes |= {"progress_at_us": at_us} | ({"progress": event.progress} if event.progress else {})
         case JobCompleted():
-            changes = {"outcome": Outcome.COMPLETED, "reported": "complete", "usage": event.usage, "error": None}
+            changes = {
+                "outcome": Outcome.COMPLETED,
+                "reported": "complete",
+                "usage": event.usage,
+                "error": None,
+            }
         case AttemptFailed():
-            changes = {"outcome": Outcome.FAILED, "reported": "fail", "error": event.error, "usage": event.usage}
+            changes = {
+                "outcome": Outcome.FAILED,
+                "reported": "fail",
+                "error": event.error,
+                "usage": event.usage,
+            }
         case LeaseGivenBack():
             changes = {"outcome": Outcome.GIVEN_BACK, "reported": "give-back"}
         case LeaseExpired():
             changes = {"outcome": Outcome.EXPIRED}
         case LimitExceeded():
-            changes = {"outcome": Outcome(event.limit if event.limit != "run" else "run_limit"), "error": event.error}
+            changes = {
+                "outcome": Outcome(event.limit if event.limit != "run" else "run_limit"),
+                "error": event.error,
+            }
         case JobCancelled() if event.attempt is not None:
             changes = {"outcome": Outcome.CANCELLED, "reported": event.verb}
         case _:

@@ -36,7 +36,9 @@ def decide_engine(
     if isinstance(command, Register):
         return _register(engine, command, tenant)
     if engine is None or engine.seen is Seen.LEFT:
-        raise UnknownEngineError(f"engine {command.engine_id} is not registered: PUT /engines/{command.engine_id}")
+        raise UnknownEngineError(
+            f"engine {command.engine_id} is not registered: PUT /engines/{command.engine_id}"
+        )
     match command:
         case Heartbeat():
             return _heartbeat(engine, command)
@@ -69,7 +71,9 @@ def _register(engine: Engine | None, command: Register, tenant: str) -> tuple[En
 def check_session(engine: Engine, session: str) -> None:
     """Raises SessionReplacedError if another start of this engine has registered since."""
     if engine.session != session:
-        raise SessionReplacedError(f"another process registered as engine {engine.id}; register again or stop")
+        raise SessionReplacedError(
+            f"another process registered as engine {engine.id}; register again or stop"
+        )
 
 
 def _heartbeat(engine: Engine, command: Heartbeat) -> tuple[EngineEvent, ...]:
@@ -108,7 +112,6 @@ def _registered(engine: Engine | None, event: EngineRegistered, at_us: int) -> E
             registered_us=at_us,
             updated_us=at_us,
         )
-    changed = engine.profile != event.profile
     return attrs.evolve(
         engine,
         version=engine.version + 1,
@@ -116,7 +119,6 @@ def _registered(engine: Engine | None, event: EngineRegistered, at_us: int) -> E
         session=event.session,
         seen=Seen.LIVE,
         updated_us=max(at_us, engine.updated_us),
-        facts_version=engine.facts_version + changed,
     )
 
 

@@ -37,7 +37,11 @@ def _state_laws(job: Job) -> Iterator[str]:
         yield f"{job.id}: terminal but still live"
     if (job.state is JobState.ASSIGNED) != (job.engine_id is not None):
         yield f"{job.id}: state {job.state} with engine {job.engine_id}"
-    if job.state in (JobState.DELAYED, JobState.FAILED_RETRY) and job.due_us is None and job.deleted_us is None:
+    if (
+        job.state in (JobState.DELAYED, JobState.FAILED_RETRY)
+        and job.due_us is None
+        and job.deleted_us is None
+    ):
         yield f"{job.id}: waits for time in {job.state} without a timer"
     if job.cancel_asked and job.grace_at_us is None:
         yield f"{job.id}: asked to stop without a grace"

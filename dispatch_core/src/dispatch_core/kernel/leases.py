@@ -37,7 +37,9 @@ def resume(attempt: Attempt, command: JobCommand, now: int, terms: Terms) -> Lea
     )
 
 
-def beat(attempt: Attempt, command: JobCommand, now: int, terms: Terms, *, forced: bool = False) -> Attempt | None:
+def beat(
+    attempt: Attempt, command: JobCommand, now: int, terms: Terms, *, forced: bool = False
+) -> Attempt | None:
     """The attempt after a sign of life, or None if nothing needs writing.
 
     A renewal is written only if it moves the deadline by a third of the ttl, or carries progress.
@@ -46,7 +48,9 @@ def beat(attempt: Attempt, command: JobCommand, now: int, terms: Terms, *, force
     progress = command.progress if isinstance(command, ReportProgress) else None
     if not forced and progress is None and deadline - attempt.deadline_us < terms.lease_ttl_us // 3:
         return None
-    moved = progress is not None and (attempt.progress is None or progress.fraction > attempt.progress.fraction)
+    moved = progress is not None and (
+        attempt.progress is None or progress.fraction > attempt.progress.fraction
+    )
     return attrs.evolve(
         attempt,
         version=attempt.version + 1,

@@ -101,7 +101,9 @@ def _happened(*events: JobEvent) -> Decision:
 
 
 def _lost(case: Case, _command: JobCommand) -> Decision:
-    raise LeaseLostError(f"{case.job.id} is {variant_of(case.job)}: this attempt no longer counts; stop this work")
+    raise LeaseLostError(
+        f"{case.job.id} is {variant_of(case.job)}: this attempt no longer counts; stop this work"
+    )
 
 
 def _refuse(case: Case, command: JobCommand) -> Decision:
@@ -175,7 +177,12 @@ def _final_fail(case: Case, command: JobCommand) -> Decision:
 
 def _late(case: Case, command: Fail, into: JobState) -> AttemptFailed:
     return AttemptFailed(
-        attempt=case.held.number, error=command.error, usage=command.usage, into=into, retry_at_us=None, late=True
+        attempt=case.held.number,
+        error=command.error,
+        usage=command.usage,
+        into=into,
+        retry_at_us=None,
+        late=True,
     )
 
 
@@ -245,7 +252,11 @@ def _over_limit(case: Case, limit: str) -> LimitExceeded:
     words = {"run": "ran longer than its run limit", "no_progress": "made no progress within its limit"}
     failed = _failed(case, JobError(failure_class="timeout", message=words[limit]))
     return LimitExceeded(
-        attempt=failed.attempt, limit=limit, error=failed.error, into=failed.into, retry_at_us=failed.retry_at_us
+        attempt=failed.attempt,
+        limit=limit,
+        error=failed.error,
+        into=failed.into,
+        retry_at_us=failed.retry_at_us,
     )
 
 
@@ -271,7 +282,9 @@ def _due(case: Case, _command: JobCommand) -> Decision:
         case JobState.DELAYED:
             return _happened(JobDue(cause="not-before", into=JobState.PENDING, ttl_at_us=ttl_at(job, now)))
         case JobState.FAILED_RETRY if job.live_attempt is not None:
-            lost = JobError(failure_class="lost", message="the last permitted attempt was never heard of again")
+            lost = JobError(
+                failure_class="lost", message="the last permitted attempt was never heard of again"
+            )
             return _happened(JobFailed(error=lost))
         case _:
             into = enter(job, now)
@@ -320,7 +333,9 @@ def _reorder(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, Update)
     others = [field.name for field in attrs.fields(type(command.edit)) if field.name != "priority"]
     if not all(isinstance(getattr(command.edit, name), Unset) for name in others):
-        raise WrongStateError(f"{case.job.id} may still be reported by its last engine: only its priority may change")
+        raise WrongStateError(
+            f"{case.job.id} may still be reported by its last engine: only its priority may change"
+        )
     return _edit(case, command)
 
 

@@ -84,7 +84,7 @@ completed    refuse lost   lost     lost     lost       lost      stale      sta
 failed       refuse lost   lost     lost     lost       lost      stale      stale refuse   refuse    refuse     refuse refuse  refuse requeue delete  refuse
 cancelled    refuse lost   lost     lost     lost       lost      stale      stale refuse   refuse    again      refuse refuse  refuse requeue delete  refuse
 deleted      absent lost   lost     lost     lost       lost      stale      stale absent   absent    absent     absent absent  absent absent  again   restore
-"""  # noqa: E501  (a table is read as a table)
+"""
 
 
 def _parse(text: str) -> Mapping[tuple[Variant, Verb], str]:

@@ -180,7 +180,9 @@ class Transaction(Protocol):
         """One page of records."""
         ...
 
-    def history(self, *, after: Cursor | None = None, of: Ref | None = None, limit: int = 100) -> Sequence[Recorded]:
+    def history(
+        self, *, after: Cursor | None = None, of: Ref | None = None, limit: int = 100
+    ) -> Sequence[Recorded]:
         """History rows in (tx, n) order."""
         ...
 
@@ -216,6 +218,10 @@ class Storage(Protocol):
     @property
     def incarnation(self) -> str:
         """The name of the store's present life."""
+        ...
+
+    def monotonic_us(self) -> int:
+        """A companion of ``now`` that is never set: its differences are true spans, so jumps show."""
         ...
 
     def begin(self) -> AbstractContextManager[Transaction]:

@@ -54,6 +54,9 @@ class MemoryStorage:
     def incarnation(self) -> str:
         return self._incarnation
 
+    def monotonic_us(self) -> int:
+        return self._clock.monotonic_us()
+
     def begin(self) -> AbstractContextManager[Transaction]:
         return self._transaction(writable=True)
 

@@ -74,7 +74,7 @@ class Attempt:
         """When tick must look at it: lease end, run limit or no-progress limit, whichever is first."""
         if self.ended_us is not None:
             return None
-        return min(self.deadline_us, *(limit for limit in (self.run_until_us, self.stalls_at_us) if limit))
+        return min(end for end in (self.deadline_us, self.run_until_us, self.stalls_at_us) if end is not None)
 
     @property
     def stalls_at_us(self) -> int | None:

@@ -31,7 +31,7 @@ class Bound:
     def check(self, value: object) -> str | None:
         """What is wrong with ``value``, or None."""
         if isinstance(value, (int, float)) and not self.ge <= value <= self.le:
-            return f"must be from {self.ge:g} to {self.le:g}"
+            return f"must be from {self.ge!r} to {self.le!r}"
         return None
 
 
@@ -45,7 +45,9 @@ class Length:
     def check(self, value: object) -> str | None:
         """What is wrong with ``value``, or None."""
         if isinstance(value, Collection) and not self.ge <= len(value) <= self.le:
-            return f"must have from {self.ge} to {self.le} {'characters' if isinstance(value, str) else 'items'}"
+            return (
+                f"must have from {self.ge} to {self.le} {'characters' if isinstance(value, str) else 'items'}"
+            )
         return None
 
 
@@ -109,7 +111,7 @@ def hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls, include_extras=True)
 
 
-def problems_of(value: object, path: str = "") -> Iterator[FieldProblem]:
+def problems_of(value: Any, path: str = "") -> Iterator[FieldProblem]:
     """Every field of an attrs instance that breaks its annotation or its bound."""
     for field in attrs.fields(type(value)):
         yield from _walk(hints(type(value))[field.name], getattr(value, field.name), f"{path}/{field.name}")
@@ -135,14 +137,17 @@ def _walk(kind: Any, value: object, path: str) -> Iterator[FieldProblem]:
 def _walk_union(arguments: tuple[Any, ...], value: object, path: str) -> Iterator[FieldProblem]:
     attempts = [list(_walk(option, value, path)) for option in arguments]
     if all(attempts):
-        yield from next((found for found in attempts if any(each.path != path for each in found)), attempts[0])
+        yield from next(
+            (found for found in attempts if any(each.path != path for each in found)), attempts[0]
+        )
 
 
 def _walk_items(origin: type, item: Any, value: object, path: str) -> Iterator[FieldProblem]:
     if not isinstance(value, origin):
         yield FieldProblem(path, "must be a list")
         return
-    for index, each in enumerate(value):  # type: ignore[arg-type]  # origin is tuple or frozenset
+    items: Collection[object] = value
+    for index, each in enumerate(items):
         yield from _walk(item, each, f"{path}/{index}")
 
 

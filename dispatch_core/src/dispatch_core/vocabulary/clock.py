@@ -17,6 +17,10 @@ class Clock(Protocol):
         """Microseconds since the epoch, UTC. May jump; nothing safe may depend on it."""
         ...
 
+    def monotonic_us(self) -> int:
+        """Microseconds since some start, never set: its differences are true spans."""
+        ...
+
 
 class SystemClock:
     """The machine's wall clock."""
@@ -24,6 +28,39 @@ class SystemClock:
     def now_us(self) -> int:
         """Microseconds since the epoch by the operating system."""
         return time.time_ns() // 1_000
+
+    def monotonic_us(self) -> int:
+        """Microseconds by the operating system's monotonic clock."""
+        return time.monotonic_ns() // 1_000
+
+
+class ManualClock:
+    """Integer time that moves only when told to: for tests and simulations. Starts in 2030."""
+
+    def __init__(self, now_us: int = 1_893_456_000 * SECOND_US) -> None:
+        self._now_us = now_us
+        self._elapsed_us = 0
+
+    def now_us(self) -> int:
+        """The instant it was moved to."""
+        return self._now_us
+
+    def monotonic_us(self) -> int:
+        """How far ``advance`` has moved it."""
+        return self._elapsed_us
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.advance_us(to_us(seconds))
+
+    def advance_us(self, span_us: int) -> None:
+        """Let a span of microseconds pass."""
+        self._now_us += span_us
+        self._elapsed_us += span_us
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward or back, as an operator would; no time passes."""
+        self._now_us += to_us(seconds)
 
 
 def to_us(seconds: float) -> int:

@@ -66,7 +66,7 @@ class Profile:
 
 @frozen(kw_only=True)
 class Engine:
-    """A machine's process that executes jobs. ``facts_version`` moves when a remembered verdict is stale."""
+    """A machine's process that executes jobs, as last decided. Changes only by events: version + 1 each."""
 
     record_type: ClassVar[str] = "engine"
 
@@ -79,7 +79,6 @@ class Engine:
     wanted: Wanted
     registered_us: int
     updated_us: int
-    facts_version: int = 1
 
     @property
     def key(self) -> str:

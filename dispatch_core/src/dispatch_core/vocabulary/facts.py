@@ -56,7 +56,9 @@ _COMPARE: Mapping[str, Callable[[object, object], bool]] = {
     "has": lambda mine, wanted: wanted in mine,  # type: ignore[operator]  # a set fact is a tuple
     "lacks": lambda mine, wanted: wanted not in mine,  # type: ignore[operator]  # a set fact is a tuple
 }
-_TERM = re.compile(r"\s*(?:prefer\s+)?([a-z][a-z0-9_]{0,63})\s*(>=|<=|==|!=|>|<|\bhas\b|\blacks\b)\s*(\S.{0,199}?)\s*")
+_TERM = re.compile(
+    r"\s*(?:prefer\s+)?([a-z][a-z0-9_]{0,63})\s*(>=|<=|==|!=|>|<|\bhas\b|\blacks\b)\s*(\S.{0,199}?)\s*"
+)
 
 
 @frozen

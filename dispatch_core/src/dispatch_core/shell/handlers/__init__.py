@@ -1,1 +1,25 @@
-"""TODO"""
+"""One small function per command, and the table of who handles what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dispatch_core.shell.handlers import engines, jobs, time, work
+from dispatch_core.shell.handlers.handler import Handler
+from dispatch_core.vocabulary import commands as c
+
+HANDLERS: Mapping[type, Handler] = {
+    c.Submit: jobs.SUBMIT,
+    **dict.fromkeys(c.JobControl.__args__, jobs.CONTROL),
+    **dict.fromkeys(c.JobReport.__args__, work.REPORT),
+    c.Claim: work.CLAIM,
+    c.Register: engines.REGISTER,
+    c.Deregister: engines.DEREGISTER,
+    c.Heartbeat: engines.HEARTBEAT,
+    c.SetWanted: engines.CHANGE,
+    c.ReportBenchmark: engines.CHANGE,
+    c.CheckEngine: engines.CHECK,
+    c.FireTimer: time.FIRE,
+    c.EndAttempt: time.END,
+    c.PruneReceipt: time.PRUNE,
+}

@@ -1,0 +1,83 @@
+"""Scheduling classes: jobs no rule can tell apart. A claim looks at classes, not at jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.facts import Catalogue, Term, parse_term
+from dispatch_core.vocabulary.ids import crockford
+from dispatch_core.vocabulary.jobs import Job, JobSpec
+from dispatch_core.vocabulary.kinds import JobKind
+
+_REMEMBERED_MAX = 10_000
+
+
+@frozen(kw_only=True)
+class SchedulingClass:
+    """What its jobs share: owner, kind, task class, requirement terms, and whether they count as large."""
+
+    id: str
+    tenant: str
+    kind: str
+    task_class: str
+    terms: tuple[Term, ...]
+    large: bool
+
+
+def parse_requirements(texts: tuple[str, ...], catalogue: Catalogue) -> tuple[Term, ...]:
+    """The terms of a spec. Raises InvalidCommandError naming each bad one."""
+    problems, terms = [], []
+    for index, text in enumerate(texts):
+        try:
+            terms.append(parse_term(text, catalogue))
+        except ValueError as error:
+            problems.append(FieldProblem(f"/requirements/{index}", str(error)))
+    if problems:
+        raise InvalidCommandError(problems)
+    return tuple(terms)
+
+
+class Classifier:
+    """Finds the class of a job. What it remembers is derived: forgetting costs time only."""
+
+    def __init__(self, kinds: Mapping[str, JobKind], large_job_bytes: int | None) -> None:
+        self._kinds = kinds
+        self._large_job_bytes = large_job_bytes
+        self._classes: dict[tuple[object, ...], SchedulingClass] = {}
+
+    def of(self, job: Job) -> SchedulingClass:
+        """The class a job belongs to."""
+        return self.of_spec(job.spec, job.tenant)
+
+    def of_spec(self, spec: JobSpec, tenant: str) -> SchedulingClass:
+        """The class jobs of this spec would belong to."""
+        kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
+        needs = (*spec.requirements, *kind.needs(spec.parameters))
+        large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes
+        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large)
+        found = self._classes.get(signature)
+        if found is None:
+            if len(self._classes) >= _REMEMBERED_MAX:
+                self._classes.clear()
+            found = self._classes[signature] = _build(signature, kind)
+        return found
+
+
+def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
+    tenant, name, task_class, needs, large = signature
+    assert isinstance(needs, tuple)
+    terms = {term.text: term for term in parse_requirements(needs, kind.catalogue)}
+    canonical = "\n".join([str(tenant), str(name), str(task_class), str(large), *sorted(terms)])
+    digest = hashlib.blake2b(canonical.encode(), digest_size=10).digest()
+    return SchedulingClass(
+        id=crockford(int.from_bytes(digest, "big"), 16),
+        tenant=str(tenant),
+        kind=str(name),
+        task_class=str(task_class),
+        terms=tuple(terms[text] for text in sorted(terms)),
+        large=bool(large),
+    )

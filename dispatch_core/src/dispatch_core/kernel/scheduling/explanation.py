@@ -1,0 +1,91 @@
+"""Answers to 'why': one value for a claim, one for a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+
+@frozen
+class Reason:
+    """One true statement that keeps a job and an engine apart; ``mend`` is the change that would remove it."""
+
+    code: str
+    message: str
+    mend: str = ""
+    volatile: bool = False
+
+
+class JobVerdict(StrEnum):
+    """Why a job is where it is, in one word."""
+
+    NEVER = "never"
+    """No engine known could ever run it."""
+    OFFLINE = "offline"
+    """An engine that is away, cordoned or draining could run it."""
+    BUSY = "busy"
+    """Capable engines are all occupied."""
+    OUTRANKED = "outranked"
+    """A capable engine is free, and other jobs come first."""
+    LIMITED = "limited"
+    """A limit, a hold or a pin keeps it."""
+    NEXT = "next"
+    """The next claim of a capable, free engine gets it."""
+    WAITING = "waiting"
+    """It waits for a time."""
+    RUNNING = "running"
+    """An engine has it."""
+    ENDED = "ended"
+    """Nothing more will happen to it by itself."""
+
+
+@frozen(kw_only=True)
+class EngineAnswer:
+    """One engine's answer about one job: all true reasons, none left out; none means it could start now."""
+
+    engine_id: str
+    reasons: tuple[Reason, ...]
+    estimate_s: float | None = None
+
+    @property
+    def admits(self) -> bool:
+        """Whether only slots and rank stand between them."""
+        return all(reason.code in ("busy", "outranked") for reason in self.reasons)
+
+
+@frozen(kw_only=True)
+class JobExplanation:
+    """Why a job waits (or does not): the verdict, every engine's answer, and the smallest mend."""
+
+    job_id: str
+    at_us: int
+    verdict: JobVerdict
+    summary: str
+    unblock: str = ""
+    position: int | None = None
+    engines: tuple[EngineAnswer, ...] = ()
+
+
+@frozen(kw_only=True)
+class Candidate:
+    """A job a claim considered: its score is the instant (µs) from which it counts as late; least wins."""
+
+    job_id: str
+    score: int
+    order_key: int
+    penalty_us: int
+    estimate_s: float
+
+
+@frozen(kw_only=True)
+class ClaimExplanation:
+    """What a claim saw: the winner with its key parts, three runners-up, and how many were refused, and why."""
+
+    engine_id: str
+    at_us: int
+    chosen: Candidate | None = None
+    runners_up: tuple[Candidate, ...] = ()
+    refused: Mapping[str, int] = field(factory=dict)
+    reasons: tuple[Reason, ...] = ()

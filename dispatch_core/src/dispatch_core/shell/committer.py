@@ -1,0 +1,220 @@
+"""Two ways to commit: directly (a call is a transaction) and in groups (one writer takes all that is queued)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, Protocol
+
+from attrs import define, field
+
+from dispatch_core.ports.storage import ChangeSet
+from dispatch_core.shell.batch import Entry, check, commit
+from dispatch_core.shell.house import House
+from dispatch_core.shell.waiting import Parked
+from dispatch_core.vocabulary.commands import Claim, Command
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.errors import ClosedError, InvariantError, LimitExceededError, StorageError
+
+
+class Committer(Protocol):
+    """Carries commands to the store and answers back."""
+
+    def execute(self, command: Command, context: Context) -> Any:
+        """The command's answer, durable; or its refusal, raised."""
+        ...
+
+    def execute_many(self, commands: Sequence[Command], context: Context) -> list[Entry]:
+        """Every command with its answer or refusal; they share batches. Raises StorageError."""
+        ...
+
+    def stop_waiting(self) -> None:
+        """Answer waiting claims with nothing, and let none wait from now on."""
+        ...
+
+    def close(self) -> None:
+        """Refuse new commands and finish those accepted."""
+        ...
+
+
+class _Gate:
+    """What both committers refuse: use after close, and use in a forked child."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self.closed = False
+
+    def check(self) -> None:
+        if self.closed:
+            raise ClosedError("this dispatcher is closed")
+        if os.getpid() != self._pid:
+            raise InvariantError("a dispatcher does not survive fork(); make a new one in the child")
+
+
+class DirectCommitter:
+    """Every call is one transaction in the caller's thread. Claims do not wait."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._lock = threading.RLock()
+        self._gate = _Gate()
+
+    def execute(self, command: Command, context: Context) -> Any:
+        """The command's answer, durable; or its refusal, raised."""
+        check(command)
+        entry = Entry(command, context)
+        self._commit([entry])
+        return entry.answer()
+
+    def execute_many(self, commands: Sequence[Command], context: Context) -> list[Entry]:
+        """Every command with its answer, in as few transactions as ``batch_commands_max`` allows."""
+        entries = [Entry(command, context) for command in commands]
+        size = self._house.settings.batch_commands_max
+        for start in range(0, len(entries), size):
+            self._commit(entries[start : start + size])
+        return entries
+
+    def _commit(self, entries: Sequence[Entry]) -> None:
+        with self._lock:
+            self._gate.check()
+            commit(self._house, entries)
+
+    def stop_waiting(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """Refuse new commands."""
+        with self._lock:
+            self._gate.closed = True
+
+
+@define(eq=False)
+class Handed(Entry):
+    """An entry handed to the writer; its lock is released when the answer is there."""
+
+    done: Any = field(factory=threading.Lock)
+    until: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.done.acquire()
+
+
+class GroupCommitter:
+    """One writer thread: a batch is whatever arrived while the previous commit ran. No timer."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._gate = _Gate()
+        self._queue: SimpleQueue[Handed | None] = SimpleQueue()
+        self._parked = Parked(house)
+        self._stopped_waiting = False
+        self._writer = threading.Thread(target=self._write, name="dispatch-writer", daemon=False)
+        self._unlisten = house.storage.listen(lambda _buckets: self._poke())
+        self._writer.start()
+
+    def execute(self, command: Command, context: Context) -> Any:
+        """The command's answer, durable; or its refusal, raised."""
+        check(command)
+        entry = self._hand(command, context)
+        entry.done.acquire()
+        return entry.answer()
+
+    def execute_many(self, commands: Sequence[Command], context: Context) -> list[Entry]:
+        """Every command with its answer; they share the writer's batches with everybody else's."""
+        entries = [self._hand(command, context) for command in commands]
+        for entry in entries:
+            entry.done.acquire()
+        if failed := next((entry.error for entry in entries if isinstance(entry.error, StorageError)), None):
+            raise failed
+        return list(entries)
+
+    def _hand(self, command: Command, context: Context) -> Handed:
+        self._gate.check()
+        if self._queue.qsize() >= self._house.settings.queue_commands_max:
+            raise LimitExceededError("too many commands are waiting to be written", retry_after_s=1)
+        wait_s = command.wait_s if isinstance(command, Claim) else 0.0
+        entry = Handed(command, context, until=monotonic() + wait_s)
+        self._queue.put(entry)
+        return entry
+
+    def _poke(self) -> None:
+        """Another server may have made work: look again, memory may be behind."""
+        if threading.current_thread() is self._writer:
+            return  # our own commit: memory has taken it over already
+        self._parked.look_again = True
+        self._queue.put(None)
+
+    def stop_waiting(self) -> None:
+        """Answer waiting claims with nothing, and let none wait from now on."""
+        self._stopped_waiting = True
+        self._queue.put(None)
+
+    def close(self) -> None:
+        """Refuse new commands, finish those accepted, end the writer."""
+        self._gate.closed = True
+        self._unlisten()
+        self.stop_waiting()
+        if self._writer is not threading.current_thread():
+            self._writer.join()
+
+    # ----- the writer's side
+
+    def _write(self) -> None:
+        again: list[Handed] = []
+        while not (self._gate.closed and self._queue.empty() and not again and not self._parked):
+            entries = again + self._arrived(block=not again)
+            again = []
+            if entries:
+                changes = self._serve(entries)
+                again = self._parked.woken(changes) if changes else []
+            again += self._parked.due()
+            if self._stopped_waiting:
+                again = [entry for entry in again if not self._finish(entry)]
+                for entry in self._parked.all():
+                    self._finish(entry)
+
+    def _arrived(self, *, block: bool) -> list[Handed]:
+        found: list[Handed] = []
+        try:
+            if block:
+                first = self._queue.get(timeout=self._parked.patience_s())
+                found += [first] if first else []
+            while len(found) < self._house.settings.batch_commands_max:
+                entry = self._queue.get_nowait()
+                found += [entry] if entry else []
+        except Empty:
+            pass
+        return found
+
+    def _serve(self, entries: Sequence[Handed]) -> ChangeSet | None:
+        changes = self._try(entries)
+        for entry in entries:
+            if self._may_wait(entry):
+                self._parked.add(entry)
+            else:
+                self._finish(entry)
+        return changes
+
+    def _try(self, entries: Sequence[Handed]) -> ChangeSet | None:
+        try:
+            return commit(self._house, entries)
+        except Exception as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
+            if isinstance(error, StorageError) or len(entries) == 1:
+                for entry in entries:
+                    entry.error = error
+                return None
+        # A programmer's error in one command must not fail its neighbours: each again, alone.
+        for entry in entries:
+            self._try([entry])
+        return None
+
+    def _may_wait(self, entry: Handed) -> bool:
+        empty = entry.error is None and entry.result == [] and isinstance(entry.command, Claim)
+        return empty and not self._stopped_waiting and monotonic() < entry.until
+
+    def _finish(self, entry: Handed) -> bool:
+        entry.done.release()
+        return True

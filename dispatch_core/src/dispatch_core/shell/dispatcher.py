@@ -1,0 +1,293 @@
+"""The façade: one documented method per verb. Everything else in the core is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
+from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
+from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
+from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
+from dispatch_core.ports.observer import Observer
+from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
+from dispatch_core.shell import queries
+from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
+from dispatch_core.shell.house import House
+from dispatch_core.shell.maintenance import Maintenance, TickReport
+from dispatch_core.shell.queries import EngineStatus, Stats
+from dispatch_core.shell.settings import Settings
+from dispatch_core.vocabulary import commands as c
+from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
+from dispatch_core.vocabulary.context import LOCAL, Context
+from dispatch_core.vocabulary.engines import Benchmark, Engine, HeartbeatAnswer, Profile, WantedState
+from dispatch_core.vocabulary.ids import IdSource, RandomIds
+from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec
+from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
+
+T = TypeVar("T")
+
+
+class Dispatcher:
+    """Gives every job to the engine that should run it, over any store.
+
+    Without ``group_commit`` every call is one transaction in the caller's thread and no thread is
+    started. With it, one writer thread commits everything that is queued together; that is faster for
+    many threads, and claims may wait. Thread-safe either way. All verbs raise InvalidCommandError for
+    unfit input, a CommandRejectedError if the present state refuses, a StorageError if the store fails.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        settings: Settings | None = None,
+        kinds: Sequence[JobKind] = (TRANSCODE,),
+        rules: Sequence[Rule] = DEFAULT_RULES,
+        policy: Policy | None = None,
+        retry: RetryPolicy | None = None,
+        ids: IdSource | None = None,
+        observers: Sequence[Observer] = (),
+        group_commit: bool = False,
+    ) -> None:
+        settings = settings or Settings()
+        self._house = House(
+            storage=storage,
+            settings=settings,
+            kinds={kind.name: kind for kind in kinds},
+            rules=tuple(rules),
+            policy=policy or FlowPolicy(cap_s=settings.priority_cap_s),
+            retry=retry or ExponentialBackoff(),
+            ids=ids or RandomIds(),
+            observers=tuple(observers),
+        )
+        self._committer: Committer = (GroupCommitter if group_commit else DirectCommitter)(self._house)
+        self._maintenance = Maintenance(self._house, self._committer)
+        self._context = LOCAL
+
+    def acting(self, context: Context) -> Self:
+        """The same dispatcher, acting in somebody's name."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _context=context)
+        return other
+
+    def close(self) -> None:
+        """Refuse new commands, finish those accepted, end the writer thread. The store stays the caller's."""
+        self._committer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stop_waiting(self) -> None:
+        """Answer waiting claims with nothing, and let none wait from now on: the first step of a drain."""
+        self._committer.stop_waiting()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._house.settings
+
+    @property
+    def kinds(self) -> Mapping[str, JobKind]:
+        """The kinds of jobs accepted, by name."""
+        return self._house.kinds
+
+    @property
+    def storage(self) -> Storage:
+        """The store underneath."""
+        return self._house.storage
+
+    def _do(self, command: c.Command) -> Any:
+        return self._committer.execute(command, self._context)
+
+    # ----- jobs
+
+    def submit(self, spec: JobSpec) -> Job:
+        """Accept one job. What is returned is durable."""
+        return self.submit_many([spec])[0]
+
+    def submit_many(self, specs: Sequence[JobSpec]) -> list[Job]:
+        """Accept up to 1,000 jobs, all or nothing, in this order."""
+        return list(self._do(c.Submit(specs=tuple(specs))))
+
+    def update(self, job_id: str, edit: c.Edit, *, if_version: int | None = None) -> Job:
+        """Edit a waiting job; VersionMismatchError if it is no longer at ``if_version``."""
+        return cast(Job, self._do(c.Update(job_id=job_id, edit=edit, if_version=if_version)))
+
+    def cancel(self, job_id: str, *, reason: str = "") -> Job:
+        """Stop a job: at once if it waits; if it runs, ask its engine and wait for the answer or the grace."""
+        return cast(Job, self._do(c.Cancel(job_id=job_id, reason=reason)))
+
+    def hold(self, job_id: str, *, reason: str = "") -> Job:
+        """Keep a job from being granted until ``release``."""
+        return cast(Job, self._do(c.Hold(job_id=job_id, reason=reason)))
+
+    def release(self, job_id: str) -> Job:
+        """End a hold."""
+        return cast(Job, self._do(c.Release(job_id=job_id)))
+
+    def requeue(self, job_id: str) -> Job:
+        """Open a new generation of a terminal or backing-off job; attempt numbers go on."""
+        return cast(Job, self._do(c.Requeue(job_id=job_id)))
+
+    def assign(
+        self, job_id: str, engine_id: str | None, *, until_us: int | None = None, reason: str = ""
+    ) -> Job:
+        """Pin a job's next grant to an engine, for good or until an instant; None unpins."""
+        return cast(
+            Job, self._do(c.Assign(job_id=job_id, engine_id=engine_id, until_us=until_us, reason=reason))
+        )
+
+    def delete(self, job_id: str) -> Job:
+        """Soft-delete; a waiting job is cancelled first, a running one is refused."""
+        return cast(Job, self._do(c.Delete(job_id=job_id)))
+
+    def restore(self, job_id: str) -> Job:
+        """Undo a soft delete; never queues."""
+        return cast(Job, self._do(c.Restore(job_id=job_id)))
+
+    # ----- engines
+
+    def register(self, engine_id: str, profile: Profile, *, session: str) -> Engine:
+        """An engine process presents itself; a new session ends what an older one left running."""
+        return cast(Engine, self._do(c.Register(engine_id=engine_id, profile=profile, session=session)))
+
+    def heartbeat(
+        self,
+        engine_id: str,
+        *,
+        session: str,
+        leases: Sequence[c.HeldLease] = (),
+        disk_free_bytes: int | None = None,
+        load: float | None = None,
+    ) -> HeartbeatAnswer:
+        """Renew the named leases; hear cancels, lost leases and the wanted state."""
+        command = c.Heartbeat(
+            engine_id=engine_id,
+            session=session,
+            leases=tuple(leases),
+            disk_free_bytes=disk_free_bytes,
+            load=load,
+        )
+        return cast(HeartbeatAnswer, self._do(command))
+
+    def cordon(self, engine_id: str, *, reason: str = "") -> Engine:
+        """No new work for this engine; what it runs goes on."""
+        return self._want(engine_id, WantedState.CORDONED, reason)
+
+    def drain(self, engine_id: str, *, reason: str = "") -> Engine:
+        """No new work, and the engine is told to leave when what it runs is done."""
+        return self._want(engine_id, WantedState.DRAINING, reason)
+
+    def resume(self, engine_id: str) -> Engine:
+        """Give it work again."""
+        return self._want(engine_id, WantedState.ACTIVE, "")
+
+    def _want(self, engine_id: str, state: WantedState, reason: str) -> Engine:
+        return cast(Engine, self._do(c.SetWanted(engine_id=engine_id, state=state, reason=reason)))
+
+    def deregister(self, engine_id: str) -> Engine:
+        """The engine leaves; its open attempts end at once as lease end."""
+        return cast(Engine, self._do(c.Deregister(engine_id=engine_id)))
+
+    def report_benchmark(self, engine_id: str, benchmarks: Sequence[Benchmark]) -> Engine:
+        """Measured speeds; cells replace those of the same task class."""
+        return cast(Engine, self._do(c.ReportBenchmark(engine_id=engine_id, benchmarks=tuple(benchmarks))))
+
+    # ----- work
+
+    def claim(self, engine_id: str, *, session: str, limit: int = 1, wait_s: float = 0.0) -> list[Lease]:
+        """Ask for up to ``limit`` jobs; with group commit, wait up to ``wait_s`` for the first."""
+        return list(self._do(c.Claim(engine_id=engine_id, session=session, limit=limit, wait_s=wait_s)))
+
+    def renew(self, lease: Lease) -> LeaseStatus:
+        """Extend a lease. LeaseLostError means: stop this work."""
+        return cast(LeaseStatus, self._do(c.Renew(**_named(lease))))
+
+    def progress(self, lease: Lease, progress: Progress) -> LeaseStatus:
+        """Report progress, which also renews; the answer says whether to stop."""
+        return cast(LeaseStatus, self._do(c.ReportProgress(**_named(lease), progress=progress)))
+
+    def complete(
+        self,
+        lease: Lease,
+        result: Mapping[str, object] | None = None,
+        *,
+        usage: Mapping[str, object] | None = None,
+    ) -> Attempt:
+        """The work is done. A repeat gets the same answer."""
+        return cast(Attempt, self._do(c.Complete(**_named(lease), result=result or {}, usage=usage)))
+
+    def fail(self, lease: Lease, error: JobError, *, usage: Mapping[str, object] | None = None) -> Attempt:
+        """The attempt failed; the job backs off, or fails for good. A repeat gets the same answer."""
+        return cast(Attempt, self._do(c.Fail(**_named(lease), error=error, usage=usage)))
+
+    def give_back(self, lease: Lease, *, reason: str = "") -> Attempt:
+        """Return a lease undone; the attempt is not counted. Also acknowledges a cancel."""
+        return cast(Attempt, self._do(c.GiveBack(**_named(lease), reason=reason)))
+
+    def execute(self, command: c.Command) -> Any:
+        """Any command as a value: what frontends that parse commands use."""
+        return self._do(command)
+
+    # ----- time
+
+    def tick(self) -> TickReport:
+        """One bounded pass of time-driven work. Call it about every ``settings.tick_s``, on every server."""
+        return self._maintenance.tick()
+
+    # ----- read
+
+    def _ask(self, question: Callable[..., T], *arguments: object) -> T:
+        with self._house.storage.read() as snapshot:
+            return question(snapshot, self._house, self._context, *arguments)
+
+    def job(self, job_id: str) -> Job:
+        """One job. Raises UnknownJobError."""
+        return self._ask(queries.job, job_id)
+
+    def jobs(self, query: Query) -> Page:
+        """A page of this tenant's jobs; soft-deleted ones only if ``where`` names ``deleted``."""
+        return self._ask(queries.jobs, query)
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        """Every attempt of a job, first to last."""
+        return self._ask(queries.attempts, job_id)
+
+    def engine(self, engine_id: str) -> EngineStatus:
+        """One engine with its pulse and open attempts. Raises UnknownEngineError."""
+        return self._ask(queries.engine, engine_id)
+
+    def engines(self, *, left: bool = False) -> list[EngineStatus]:
+        """This tenant's engines by id; those that have left only if asked for."""
+        return self._ask(queries.engines, left)
+
+    def history(self, job_id: str, *, after: Cursor | None = None, limit: int = 1_000) -> list[Recorded]:
+        """What became of a job, oldest first, one row per version."""
+        return self._ask(queries.history, job_id, after, limit)
+
+    def events(self, after: Cursor | None = None, *, limit: int = 1_000) -> list[Recorded]:
+        """The events of the whole store behind a cursor, in commit order."""
+        return self._ask(queries.events, after, limit)
+
+    def explain(self, job_id: str, engine_id: str | None = None) -> JobExplanation:
+        """Why a job is where it is: every engine's answer (or one's), from live state."""
+        return self._ask(queries.explain, job_id, engine_id)
+
+    def preview(self, engine_id: str) -> ClaimExplanation:
+        """What a claim by this engine would see now. Changes nothing."""
+        return self._ask(queries.preview, engine_id)
+
+    def stats(self) -> Stats:
+        """Counts of jobs and engines, and whether the accounting identity holds."""
+        return self._ask(queries.stats)
+
+
+def _named(lease: Lease) -> dict[str, Any]:
+    return {"job_id": lease.job.id, "token": lease.token, "engine_id": lease.engine_id}

@@ -1,0 +1,274 @@
+"""Edge forms: the JSON people and engines see, the same over HTTP, in the CLI and in exports.
+
+Instants are RFC 3339 text in UTC; spans are seconds; sizes say their unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
+from dispatch_core.ports.storage import Recorded
+from dispatch_core.shell.parse import parse
+from dispatch_core.shell.wire import to_plain
+from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
+from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
+from dispatch_core.vocabulary.commands import Edit
+from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.jobs import Job, JobError, JobSize, JobSpec
+
+Form = dict[str, Any]
+
+
+def instant(us: int | None) -> str | None:
+    """RFC 3339 text of an instant, microseconds kept."""
+    return None if us is None else to_datetime(us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_instant(text: object, path: str) -> int:
+    """Microseconds of an RFC 3339 text. Raises InvalidCommandError."""
+    try:
+        return from_datetime(datetime.fromisoformat(text if isinstance(text, str) else ""))
+    except ValueError:
+        message = "must be a time with its zone, such as 2030-01-31T12:00:00Z"
+        raise InvalidCommandError([FieldProblem(path, message)]) from None
+
+
+# ----- in
+
+
+def spec_from_form(data: object) -> JobSpec:
+    """A job spec from its edge form. ``not_before``, ``size.size_mb`` and ``size.duration_s`` are edge names."""
+    return parse(JobSpec, _to_stored(data))
+
+
+def edit_from_form(data: object) -> Edit:
+    """An edit from a merge patch: what it does not name stays."""
+    return parse(Edit, _to_stored(data))
+
+
+def profile_from_form(data: object) -> Profile:
+    """An engine's profile from its edge form."""
+    return parse(Profile, data)
+
+
+def _to_stored(data: object) -> object:
+    if not isinstance(data, Mapping):
+        return data
+    stored = dict(data)
+    if "not_before" in stored:
+        at = stored.pop("not_before")
+        stored["not_before_us"] = None if at is None else parse_instant(at, "/not_before")
+    if isinstance(stored.get("size"), Mapping):
+        stored["size"] = _size_to_stored(stored["size"])
+    return stored
+
+
+def _size_to_stored(size: Mapping[str, object]) -> Form:
+    stored = dict(size)
+    for edge, name, factor in (
+        ("size_mb", "size_bytes", 1_000_000),
+        ("duration_s", "duration_us", SECOND_US),
+    ):
+        if edge in stored:
+            value = stored.pop(edge)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e12:
+                raise InvalidCommandError([FieldProblem(f"/size/{edge}", "must be a number from 0 to 1e12")])
+            stored[name] = round(value * factor)
+    return stored
+
+
+# ----- out
+
+
+def job_form(job: Job) -> Form:
+    """Everything there is to say of a job."""
+    spec = job.spec
+    return {
+        "id": job.id,
+        "tenant": job.tenant,
+        "kind": spec.kind,
+        "state": job.state.value,
+        "priority": spec.priority,
+        "parameters": spec.parameters,
+        "size": size_form(spec.size),
+        "requirements": list(spec.requirements),
+        "retry": _all(spec.retry),
+        "timeouts": _all(spec.timeouts),
+        "note": spec.note,
+        "version": job.version,
+        "generation": job.generation,
+        "attempts_used": job.attempts_used,
+        "live_attempt": job.live_attempt,
+        "engine_id": job.engine_id,
+        "hold": None if job.held is None else {"reason": job.held},
+        "pin": None if job.pin is None else _pin_form(job),
+        "cancel_requested": job.cancel_asked,
+        "cancel_reason": job.cancel_reason,
+        "not_before": instant(spec.not_before_us),
+        "retry_at": instant(job.retry_at_us),
+        "next_timer_at": instant(job.due_us),
+        "created_at": instant(job.created_us),
+        "updated_at": instant(job.updated_us),
+        "ended_at": instant(job.ended_us),
+        "deleted_at": instant(job.deleted_us),
+        "result": job.result,
+        "error": error_form(job.error),
+    }
+
+
+def _all(value: object) -> Form:
+    return {name: getattr(value, name) for name in value.__slots__ if not name.startswith("_")}  # type: ignore[attr-defined]  # attrs slots
+
+
+def _pin_form(job: Job) -> Form:
+    assert job.pin is not None
+    return {"engine_id": job.pin.engine_id, "until": instant(job.pin.until_us), "reason": job.pin.reason}
+
+
+def size_form(size: JobSize) -> Form:
+    """The known measures of a job."""
+    known = {
+        "size_bytes": size.size_bytes,
+        "duration_s": None if size.duration_us is None else size.duration_us / SECOND_US,
+        "width": size.width,
+        "height": size.height,
+        "frames": size.frames,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def error_form(error: JobError | None) -> Form | None:
+    """Why an attempt or a job failed."""
+    return None if error is None else _all(error)
+
+
+def attempt_form(attempt: Attempt) -> Form:
+    """One grant: who, when, how far, how it ended."""
+    progress = attempt.progress
+    return {
+        "job_id": attempt.job_id,
+        "attempt": attempt.number,
+        "generation": attempt.generation,
+        "engine_id": attempt.engine_id,
+        "session": attempt.session,
+        "granted_at": instant(attempt.granted_us),
+        "deadline_at": instant(attempt.deadline_us),
+        "ended_at": instant(attempt.ended_us),
+        "outcome": attempt.outcome and attempt.outcome.value,
+        "progress": None if progress is None else _all(progress),
+        "progress_at": instant(attempt.progress_at_us),
+        "error": error_form(attempt.error),
+        "usage": attempt.usage,
+    }
+
+
+def lease_form(lease: Lease) -> Form:
+    """What a claim returns: the token to report with, the deadline, and the job."""
+    return {
+        "job_id": lease.job.id,
+        "attempt": lease.attempt,
+        "token": lease.token,
+        "engine_id": lease.engine_id,
+        "session": lease.session,
+        "granted_at": instant(lease.granted_us),
+        "deadline_at": instant(lease.deadline_us),
+        "ttl_s": lease.ttl_us / SECOND_US,
+        "job": job_form(lease.job),
+    }
+
+
+def lease_status_form(status: LeaseStatus) -> Form:
+    """The answer to a sign of life: go on, stop (``cancel``), or forget it (``lost``)."""
+    return {
+        "job_id": status.job_id,
+        "token": status.token,
+        "deadline_at": instant(status.deadline_us),
+        "cancel": status.cancel,
+        "lost": status.lost,
+    }
+
+
+def heartbeat_form(answer: HeartbeatAnswer) -> Form:
+    """Everything an engine hears at a heartbeat."""
+    return {
+        "wanted": _all(answer.wanted) | {"state": answer.wanted.state.value},
+        "leases": [lease_status_form(each) for each in answer.leases],
+        "unnamed": [lease_status_form(each) for each in answer.unnamed],
+        "next_s": answer.next_s,
+    }
+
+
+def engine_form(engine: Engine, pulse: EnginePulse | None, attempts: tuple[Attempt, ...] = ()) -> Form:
+    """An engine, its last sign of life, and what it runs."""
+    profile = to_plain(engine.profile)
+    return {
+        "id": engine.id,
+        "seen": engine.seen.value,
+        "wanted": _all(engine.wanted) | {"state": engine.wanted.state.value},
+        "session": engine.session,
+        "version": engine.version,
+        "kinds": list(engine.profile.kinds),
+        "slots": engine.profile.slots,
+        "facts": profile.get("facts", {}),
+        "benchmarks": profile.get("benchmarks", []),
+        "size_bytes_max": engine.profile.size_bytes_max,
+        "engine_version": engine.profile.version,
+        "registered_at": instant(engine.registered_us),
+        "updated_at": instant(engine.updated_us),
+        "last_seen_at": instant(pulse.seen_us) if pulse else None,
+        "disk_free_bytes": pulse.disk_free_bytes if pulse else None,
+        "load": pulse.load if pulse else None,
+        "attempts": [attempt_form(each) for each in attempts],
+    }
+
+
+def recorded_form(row: Recorded) -> Form:
+    """One history row."""
+    return {
+        "cursor": f"{row.tx}.{row.n}",
+        "type": row.ref[0].value,
+        "id": row.ref[1],
+        "version": row.version,
+        "at": instant(row.at_us),
+        "actor": row.actor,
+        "event": row.event,
+        "data": row.data,
+        "request_id": row.request_id,
+    }
+
+
+def explanation_form(explanation: JobExplanation) -> Form:
+    """Why a job is where it is."""
+    return {
+        "job_id": explanation.job_id,
+        "at": instant(explanation.at_us),
+        "verdict": explanation.verdict.value,
+        "summary": explanation.summary,
+        "unblock": explanation.unblock,
+        "position": explanation.position,
+        "engines": [
+            {
+                "engine_id": answer.engine_id,
+                "admits": answer.admits,
+                "estimate_s": answer.estimate_s,
+                "reasons": [_all(reason) for reason in answer.reasons],
+            }
+            for answer in explanation.engines
+        ],
+    }
+
+
+def claim_form(explanation: ClaimExplanation) -> Form:
+    """What a claim would see."""
+    return {
+        "engine_id": explanation.engine_id,
+        "at": instant(explanation.at_us),
+        "chosen": None if explanation.chosen is None else _all(explanation.chosen),
+        "runners_up": [_all(each) for each in explanation.runners_up],
+        "refused": dict(explanation.refused),
+        "reasons": [_all(each) for each in explanation.reasons],
+    }

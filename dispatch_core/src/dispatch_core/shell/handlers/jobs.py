@@ -1,0 +1,125 @@
+"""Handlers of what people ask about jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.kernel.scheduling.classes import parse_requirements
+from dispatch_core.kernel.terms import enter, ttl_at
+from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
+from dispatch_core.shell.house import House
+from dispatch_core.shell.parse import parse
+from dispatch_core.shell.wire import to_plain
+from dispatch_core.shell.workspace import Workspace
+from dispatch_core.vocabulary.attempts import attempt_key
+from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, Submit, Update
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, LimitExceededError
+from dispatch_core.vocabulary.events import JobSubmitted
+from dispatch_core.vocabulary.jobs import Job, JobSpec, JobState
+from dispatch_core.vocabulary.records import RecordType, Ref
+
+
+def checked_spec(spec: JobSpec, house: House) -> JobSpec:
+    """The spec with parameters and requirements in canonical form. Raises InvalidCommandError."""
+    kind = house.kinds.get(spec.kind)
+    if kind is None:
+        known = ", ".join(sorted(house.kinds))
+        raise InvalidCommandError(
+            [FieldProblem("/kind", f"no kind is called {spec.kind!r}; known kinds: {known}")]
+        )
+    if kind.shape is not None:
+        shaped: object = parse(kind.shape, spec.parameters, "/parameters")
+        spec = attrs.evolve(spec, parameters=to_plain(shaped))
+    terms = parse_requirements(spec.requirements, kind.catalogue)
+    house.classifier.of_spec(spec, "")  # what the kind adds must parse too: a bad codec is refused here
+    return attrs.evolve(spec, requirements=tuple(sorted({term.text for term in terms})))
+
+
+def _under(path: str, error: InvalidCommandError) -> InvalidCommandError:
+    return InvalidCommandError([FieldProblem(path + each.path, each.message) for each in error.problems])
+
+
+def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job]:
+    specs = []
+    for index, spec in enumerate(command.specs):
+        try:
+            specs.append(checked_spec(spec, workspace.house))
+        except InvalidCommandError as error:
+            raise (error if len(command.specs) == 1 else _under(f"/{index}", error)) from None
+    _check_classes(specs, context, workspace)
+    # Job i counts as created i µs later, so that the order of a batch survives random ids.
+    return [_accept(spec, index, context, workspace) for index, spec in enumerate(specs)]
+
+
+def _check_classes(specs: list[JobSpec], context: Context, workspace: Workspace) -> None:
+    house = workspace.house
+    known = {class_id for _, class_id in house.heads.buckets(workspace.transaction)}
+    asked = {house.classifier.of_spec(spec, context.tenant).id for spec in specs}
+    if len(known) + len(asked - known) > house.settings.classes_max:
+        raise LimitExceededError(
+            f"more than {house.settings.classes_max} different requirement signatures are waiting: "
+            "use fewer distinct requirements",
+            retry_after_s=60,
+        )
+
+
+def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -> Job:
+    created = workspace.now + index
+    event = JobSubmitted(
+        job_id=workspace.house.ids.new("job"),
+        tenant=context.tenant,
+        spec=spec,
+        state=JobState.PENDING,
+        held="submitted on hold" if spec.hold else None,
+        ttl_at_us=None,
+    )
+    draft = Job(
+        id=event.job_id,
+        tenant=event.tenant,
+        version=1,
+        spec=spec,
+        state=event.state,
+        created_us=created,
+        updated_us=created,
+    )
+    into = enter(draft, created)
+    event = attrs.evolve(event, state=into, ttl_at_us=ttl_at(draft, created, into))
+    return workspace.happened(None, event, context, at_us=created)
+
+
+def _control(command: JobControl, context: Context, workspace: Workspace) -> Job:
+    job = workspace.job(command.job_id, context)
+    if isinstance(command, Update):
+        command = attrs.evolve(command, edit=_checked_edit(job, command.edit, workspace.house))
+    attempt = workspace.attempt(job.id, job.live_attempt)
+    return workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
+
+
+def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
+    if not edit.work:
+        return edit
+    fields = ("parameters", "requirements", "size")
+    changed = {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
+    spec = checked_spec(attrs.evolve(job.spec, **changed), house)
+    return attrs.evolve(edit, **{name: getattr(spec, name) for name in changed})
+
+
+def live_attempt_refs(command: JobControl, workspace: Workspace) -> Collection[Ref]:
+    """The live attempt of the job a command names."""
+    job = workspace.get(job_ref(command.job_id))
+    if not isinstance(job, Job) or job.live_attempt is None:
+        return ()
+    return [(RecordType.ATTEMPT, attempt_key(job.id, job.live_attempt))]
+
+
+SUBMIT = Handler(phase=Phase.SUBMIT, needs=lambda _command: (), run=_submit)
+CONTROL = Handler(
+    phase=Phase.CONTROL,
+    needs=lambda command: [job_ref(command.job_id)],
+    then=live_attempt_refs,
+    run=_control,
+)

@@ -1,0 +1,57 @@
+"""Handlers of what tick finds due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
+from dispatch_core.shell.handlers.jobs import live_attempt_refs
+from dispatch_core.shell.workspace import Workspace
+from dispatch_core.vocabulary.attempts import attempt_key
+from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.commands import EndAttempt, FireTimer, PruneReceipt
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.records import RecordType, Ref
+
+
+def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspace) -> bool:
+    """Whether anything happened: what was due may have moved since tick looked."""
+    job = workspace.get(job_ref(command.job_id))
+    if not isinstance(job, Job):
+        return False
+    number = command.number if isinstance(command, EndAttempt) else job.live_attempt
+    attempt = workspace.attempt(job.id, number)
+    if isinstance(command, EndAttempt) and (attempt is None or attempt.number != job.live_attempt):
+        return False
+    decision = decide(job, attempt, command, workspace.now, workspace.terms)
+    workspace.decided(job, decision, context)
+    return bool(decision.events or decision.pulse)
+
+
+def _attempt_refs(command: EndAttempt) -> Collection[Ref]:
+    return [job_ref(command.job_id), (RecordType.ATTEMPT, attempt_key(command.job_id, command.number))]
+
+
+def _prune(command: PruneReceipt, _context: Context, workspace: Workspace) -> bool:
+    """A receipt outlives its job's record, never less."""
+    receipt = workspace.receipt(command.key)
+    if receipt is None or receipt.due_us is None or receipt.due_us > workspace.now:
+        return False
+    job = workspace.get(job_ref(receipt.job_id)) if receipt.job_id else None
+    if isinstance(job, Job):
+        due = workspace.now + to_us(workspace.house.settings.receipt_ttl_s)
+        workspace.put(attrs.evolve(receipt, version=receipt.version + 1, due_us=due))
+    else:
+        workspace.drop((RecordType.RECEIPT, receipt.key))
+    return True
+
+
+FIRE = Handler(
+    phase=Phase.CONTROL, needs=lambda command: [job_ref(command.job_id)], then=live_attempt_refs, run=_fire
+)
+END = Handler(phase=Phase.CONTROL, needs=_attempt_refs, run=_fire)
+PRUNE = Handler(phase=Phase.CONTROL, needs=lambda command: [(RecordType.RECEIPT, command.key)], run=_prune)

@@ -1,0 +1,177 @@
+"""Handlers of claims and of what engines report about their work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from dispatch_core.kernel.fleet import check_session
+from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
+from dispatch_core.kernel.scheduling.rules import EngineView
+from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
+from dispatch_core.shell.workspace import Workspace
+from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, attempt_key
+from dispatch_core.vocabulary.bounds import sanitised
+from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.commands import Claim, Fail, Grant, Heartbeat, JobReport, Renew, ReportProgress
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
+from dispatch_core.vocabulary.errors import LeaseLostError, UnknownEngineError
+from dispatch_core.vocabulary.events import EngineSeen
+from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobError, engine_lane
+from dispatch_core.vocabulary.records import RecordType, Ref
+
+TAKE_ROUNDS_MAX = 4
+FAILURE_CLASSES = ("input", "engine", "resource", "timeout", "lost", "policy")
+
+
+def attempt_number(token: str) -> int | None:
+    """The attempt a token names, or None if it is not a token."""
+    number = token.rpartition(".")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+
+
+def report_refs(job_id: str, token: str) -> Collection[Ref]:
+    """The job and the attempt a report names."""
+    number = attempt_number(token)
+    attempt = [] if number is None else [(RecordType.ATTEMPT, attempt_key(job_id, number))]
+    return [job_ref(job_id), *attempt]
+
+
+def named_attempt(workspace: Workspace, job: Job, token: str, engine_id: str) -> Attempt:
+    """The attempt a report is about. Raises LeaseLostError if the token is not this engine's."""
+    attempt = workspace.attempt(job.id, attempt_number(token))
+    if attempt is None or attempt.token != token or attempt.engine_id != engine_id:
+        raise LeaseLostError(f"{job.id}: {engine_id} does not hold the token {token}; stop this work")
+    return attempt
+
+
+def _report(command: JobReport, context: Context, workspace: Workspace) -> Attempt | LeaseStatus:
+    job = workspace.job(command.job_id, context)
+    attempt = named_attempt(workspace, job, command.token, command.engine_id)
+    if isinstance(command, Fail):
+        command = attrs.evolve(command, error=sanitised_error(command.error))
+    job = workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
+    after = workspace.attempt(job.id, attempt.number)
+    assert after is not None
+    if isinstance(command, (Renew, ReportProgress)):
+        return lease_status(job, after)
+    return after
+
+
+def lease_status(job: Job, attempt: Attempt) -> LeaseStatus:
+    """What an engine hears about a lease it named."""
+    return LeaseStatus(
+        job_id=job.id, token=attempt.token, deadline_us=attempt.deadline_us, cancel=job.cancel_asked
+    )
+
+
+def sanitised_error(error: JobError) -> JobError:
+    """An engine's error made storable: an error report is never refused for its text."""
+    known = error.failure_class if error.failure_class in FAILURE_CLASSES else "engine"
+    return attrs.evolve(
+        error,
+        failure_class=known,
+        message=sanitised(error.message, 1_000),
+        detail=sanitised(error.detail, 8_000),
+    )
+
+
+def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease]:
+    engine = workspace.engine(command.engine_id, context)
+    if engine is None or engine.seen is Seen.LEFT:
+        raise UnknownEngineError(f"engine {command.engine_id} is not registered")
+    check_session(engine, command.session)
+    if engine.seen is not Seen.LIVE:  # asking for work is a sign of life
+        engine = workspace.engine_happened(engine, EngineSeen(seen=Seen.LIVE, reason="claim"), context)
+        beat_engine(engine, workspace)
+    free = engine.profile.slots - len(workspace.open_attempts(engine.id))
+    view = EngineView(engine, workspace.pulse(engine.id))
+    leases: list[Lease] = []
+    while len(leases) < min(command.limit, free):
+        lease = _grant_best(command, context, workspace, view)
+        if lease is None:
+            break
+        leases.append(lease)
+    return leases
+
+
+def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None = None) -> None:
+    """Write the engine's pulse; what it does not say stays as it was."""
+    before = workspace.pulse(engine.id)
+    disk = command.disk_free_bytes if command else None
+    load = command.load if command else None
+    workspace.put(
+        EnginePulse(
+            engine_id=engine.id,
+            tenant=engine.tenant,
+            version=before.version + 1 if before else 1,
+            seen_us=workspace.now,
+            due_us=workspace.now + to_us(workspace.house.settings.silent_after_s),
+            disk_free_bytes=disk if disk is not None or before is None else before.disk_free_bytes,
+            load=load if load is not None or before is None else before.load,
+        )
+    )
+
+
+def _grant_best(command: Claim, context: Context, workspace: Workspace, view: EngineView) -> Lease | None:
+    house = workspace.house
+    for _ in range(TAKE_ROUNDS_MAX):
+        runs = [jobs for _, jobs in workspace.ready_runs((OPEN_LANE, engine_lane(view.engine.id)))]
+        speeds = house.fleet.speeds(workspace.transaction)
+        job, explanation = house.matcher.choose(view, runs, speeds, workspace.now)
+        if job is None:
+            return None
+        if workspace.taken(job):
+            return _grant(job, command, context, workspace, explanation)
+    return None
+
+
+def _grant(
+    job: Job, command: Claim, context: Context, workspace: Workspace, explanation: ClaimExplanation
+) -> Lease:
+    grant = Grant(
+        job_id=job.id,
+        engine_id=command.engine_id,
+        session=command.session,
+        explanation=grant_explanation(explanation),
+    )
+    job = workspace.decided(job, decide(job, None, grant, workspace.now, workspace.terms), context)
+    attempt = workspace.attempt(job.id, job.last_attempt)
+    assert attempt is not None
+    return Lease(
+        job=job,
+        attempt=attempt.number,
+        token=attempt.token,
+        engine_id=attempt.engine_id,
+        session=attempt.session,
+        granted_us=attempt.granted_us,
+        deadline_us=attempt.deadline_us,
+        ttl_us=workspace.terms.lease_ttl_us,
+    )
+
+
+def grant_explanation(explanation: ClaimExplanation) -> dict[str, object]:
+    """What a grant keeps of its reasons, in ≤ 512 bytes: key parts, runners-up, counts per reason."""
+    chosen = explanation.chosen
+    assert chosen is not None
+    return {
+        "key": chosen.order_key,
+        "penalty_us": chosen.penalty_us,
+        "estimate_s": round(chosen.estimate_s, 3),
+        "runners_up": [[each.job_id, each.score - chosen.score] for each in explanation.runners_up],
+        "refused": dict(list(explanation.refused.items())[:8]),
+    }
+
+
+REPORT = Handler(
+    phase=Phase.REPORT, needs=lambda command: report_refs(command.job_id, command.token), run=_report
+)
+CLAIM = Handler(
+    phase=Phase.CLAIM,
+    needs=lambda command: engine_refs(command.engine_id),
+    engines=lambda command: [command.engine_id],
+    run=_claim,
+)

@@ -1,0 +1,140 @@
+"""The first jobs of every bucket, kept in memory and written through, so that a claim reads next to nothing.
+
+With one server it is exact. With several it may be behind: what it offers is re-read before it is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import merge
+
+from sortedcontainers import SortedList
+
+from dispatch_core.ports.storage import Change, OrderKey, Transaction, rank_of
+from dispatch_core.vocabulary.jobs import Bucket, Job
+
+WINDOW = 16
+"""Jobs read per bucket at a time; a window may grow to twice that by write-through."""
+
+
+class Window:
+    """The jobs of one bucket up to some rank; ``whole`` means there are no others."""
+
+    __slots__ = ("jobs", "ranks", "whole")
+
+    def __init__(self, jobs: Sequence[Job], *, whole: bool) -> None:
+        self.jobs = {job.id: job for job in jobs}
+        self.ranks: SortedList[OrderKey] = SortedList(rank_of(job) for job in jobs)
+        self.whole = whole
+
+    def add(self, job: Job) -> None:
+        """A job that entered the bucket, if it is among the first."""
+        rank = rank_of(job)
+        if not self.whole and (not self.ranks or rank > self.ranks[-1]):
+            return
+        self.jobs[job.id] = job
+        self.ranks.add(rank)
+        if len(self.ranks) > 2 * WINDOW:
+            self.whole = False
+            del self.jobs[self.ranks.pop()[2]]
+
+    def discard(self, job: Job) -> None:
+        """A job that left the bucket."""
+        if known := self.jobs.pop(job.id, None):
+            self.ranks.discard(rank_of(known))
+
+
+class Heads:
+    """Windows by bucket. ``buckets`` are all that had ready jobs when last read, and those opened since."""
+
+    def __init__(self, rows_max: int) -> None:
+        self._rows_max = rows_max
+        self._windows: dict[Bucket, Window | None] | None = None
+
+    def forget(self) -> None:
+        """Read the store again at the next claim."""
+        self._windows = None
+
+    def remember(self, changes: Sequence[Change]) -> None:
+        """Take over committed jobs."""
+        if self._windows is None:
+            return
+        for change in changes:
+            before, after = change.before, change.after
+            if isinstance(before, Job) and before.ready is not None:
+                self._leave(before)
+            if isinstance(after, Job) and after.ready is not None:
+                self._enter(after)
+
+    def _leave(self, job: Job) -> None:
+        assert self._windows is not None
+        assert job.ready is not None
+        window = self._windows.get(job.ready.bucket)
+        if window is not None:
+            window.discard(job)
+            if not window.ranks:
+                self._drop(job.ready.bucket, window)
+
+    def _drop(self, bucket: Bucket, window: Window) -> None:
+        assert self._windows is not None
+        if window.whole:
+            del self._windows[bucket]
+        else:
+            self._windows[bucket] = None  # there may be more behind: read at the next claim
+
+    def _enter(self, job: Job) -> None:
+        assert self._windows is not None
+        assert job.ready is not None
+        if job.ready.bucket not in self._windows:
+            self._windows[job.ready.bucket] = Window([], whole=True)
+        window = self._windows[job.ready.bucket]
+        if window is not None:
+            window.add(job)
+
+    def buckets(self, transaction: Transaction) -> Collection[Bucket]:
+        """Every bucket that has ready jobs as far as is known."""
+        if self._windows is None:
+            self._windows = dict.fromkeys(transaction.buckets())
+        return self._windows.keys()
+
+    def warm(self, transaction: Transaction, buckets: Collection[Bucket]) -> None:
+        """Read the windows that are missing, all at once."""
+        assert self._windows is not None
+        missing = [bucket for bucket in buckets if bucket in self._windows and self._windows[bucket] is None]
+        if not missing:
+            return
+        found = transaction.heads(missing, WINDOW)
+        for bucket in missing:
+            jobs = found.get(bucket, ())
+            if jobs:
+                self._windows[bucket] = Window(jobs, whole=len(jobs) < WINDOW)
+            else:
+                del self._windows[bucket]
+
+    def run(
+        self,
+        transaction: Transaction,
+        bucket: Bucket,
+        overlay: Mapping[str, Job | None],
+        added: Sequence[Job],
+    ) -> Iterator[Job]:
+        """A bucket's jobs in rank order as this batch sees them.
+
+        ``overlay`` names the jobs the batch has changed (whatever they became); ``added`` are those of
+        them that are ready in this bucket now.
+        """
+        fresh = ((rank_of(job), job) for job in sorted(added, key=rank_of))
+        stored = ((rank_of(job), job) for job in self._stored(transaction, bucket) if job.id not in overlay)
+        for _, job in merge(stored, fresh, key=lambda pair: pair[0]):
+            yield job
+
+    def _stored(self, transaction: Transaction, bucket: Bucket) -> Iterator[Job]:
+        window = (self._windows or {}).get(bucket)
+        if window is None:
+            return
+        ranks = list(window.ranks)
+        yield from (window.jobs[rank[2]] for rank in ranks)
+        if window.whole or not ranks:
+            return
+        after = {bucket: ranks[-1]}
+        yield from transaction.heads([bucket], self._rows_max, after).get(bucket, ())

@@ -1,0 +1,76 @@
+"""What one dispatcher consists of, and what it keeps in memory. Memory may change a choice, never its safety."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import define, field
+
+from dispatch_core.kernel.retry import RetryPolicy
+from dispatch_core.kernel.scheduling.classes import Classifier
+from dispatch_core.kernel.scheduling.matcher import Matcher
+from dispatch_core.kernel.scheduling.policy import Policy, nominal_us
+from dispatch_core.kernel.scheduling.rules import Rule
+from dispatch_core.kernel.terms import Terms
+from dispatch_core.ports.observer import Observer
+from dispatch_core.ports.storage import ChangeSet, Storage
+from dispatch_core.shell.fleetview import FleetView
+from dispatch_core.shell.heads import Heads
+from dispatch_core.shell.settings import Settings
+from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.ids import IdSource
+from dispatch_core.vocabulary.jobs import Job, Ready
+from dispatch_core.vocabulary.kinds import JobKind
+
+
+@define(kw_only=True)
+class House:
+    """The parts of a dispatcher, wired once."""
+
+    storage: Storage
+    settings: Settings
+    kinds: Mapping[str, JobKind]
+    rules: Sequence[Rule]
+    policy: Policy
+    retry: RetryPolicy
+    ids: IdSource
+    observers: Sequence[Observer]
+    classifier: Classifier = field(init=False)
+    matcher: Matcher = field(init=False)
+    heads: Heads = field(init=False)
+    fleet: FleetView = field(factory=FleetView)
+
+    def __attrs_post_init__(self) -> None:
+        self.classifier = Classifier(self.kinds, self.settings.large_job_bytes)
+        self.matcher = Matcher(self.rules, self.policy, self.classifier, self.kinds)
+        self.heads = Heads(self.settings.head_rows_max)
+
+    def terms(self) -> Terms:
+        """The kernel's terms; the incarnation is the store's present one."""
+        settings = self.settings
+        return Terms(
+            incarnation=self.storage.incarnation,
+            lease_ttl_us=to_us(settings.lease_ttl_s),
+            late_report_us=to_us(settings.late_report_s),
+            cancel_grace_us=to_us(settings.cancel_grace_s),
+            give_backs_max=settings.give_backs_max,
+            attempts_cap=settings.attempts_cap,
+            retry=self.retry,
+        )
+
+    def place(self, job: Job) -> Ready | None:
+        """Where a job waits now; None while it may not be claimed."""
+        if not job.claimable:
+            return None
+        est_us = nominal_us(job, self.kinds.get(job.spec.kind))
+        return self.policy.place(job, self.classifier.of(job), est_us)
+
+    def remember(self, changes: ChangeSet) -> None:
+        """Take over what was just committed."""
+        self.heads.remember(changes.changes)
+        self.fleet.remember(changes.changes)
+
+    def forget(self) -> None:
+        """Drop what memory says of the store: a save failed or another server may have changed it."""
+        self.heads.forget()
+        self.fleet.forget()

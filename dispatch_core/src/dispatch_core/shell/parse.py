@@ -1,0 +1,175 @@
+"""JSON data to values, every problem at once, each with its JSON pointer. Bounds are those of the types."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import attrs
+from cattrs import ClassValidationError, Converter, IterableValidationError
+from cattrs.errors import ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn
+
+from dispatch_core.vocabulary.bounds import expected
+from dispatch_core.vocabulary.commands import Unset
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.facts import FactValue
+
+T = TypeVar("T")
+
+
+class _WrongError(ValueError):
+    """One value that cannot be what its field needs."""
+
+
+def _plain(kind: type) -> Any:
+    def hook(value: object, _: type) -> object:
+        if kind is int and isinstance(value, float) and value.is_integer():
+            return int(value)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise _WrongError(f"must be {expected(kind)}")
+        return value
+
+    return hook
+
+
+def _enum(value: object, kind: type[Enum]) -> Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        raise _WrongError(f"must be {expected(kind)}") from None
+
+
+def _object(value: object, _: object) -> object:
+    if not isinstance(value, Mapping):
+        raise _WrongError("must be an object")
+    return value
+
+
+def _fact(value: object, _: object) -> object:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    if not isinstance(value, (str, int, float, bool)):
+        raise _WrongError("must be text, a number, true or false, or a list of texts")
+    return value
+
+
+def _annotated(converter: Converter) -> Any:
+    def hook(value: object, kind: Any) -> object:
+        inner, *notes = get_args(kind)
+        if value is None and type(None) in get_args(inner):
+            return None
+        built = converter.structure(value, inner)
+        for note in notes:
+            if hasattr(note, "check") and (found := note.check(built)):
+                raise _WrongError(found)
+        return built
+
+    return hook
+
+
+def _optional(converter: Converter) -> Any:
+    """``X | None`` and ``X | Unset``: None where allowed, else what X says (its words, not the union's)."""
+
+    def hook(value: object, kind: Any) -> object:
+        options = get_args(kind)
+        if value is None and type(None) in options:
+            return None
+        wanted = next(option for option in options if option not in (type(None), Unset))
+        return converter.structure(value, wanted)
+
+    return hook
+
+
+def _items(converter: Converter) -> Any:
+    def hook(value: object, kind: Any) -> tuple[object, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise _WrongError("must be a list")
+        items: Any = list[get_args(kind)[0]]  # type: ignore[misc]  # a type made at run time
+        return tuple(converter.structure(list(value), items))
+
+    return hook
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _is_annotated(kind: Any) -> bool:
+    return get_origin(kind) is Annotated
+
+
+def _is_choice(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType) and kind != FactValue
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind in (int, float, str, bool):
+        converter.register_structure_hook(kind, _plain(kind))
+    converter.register_structure_hook_func(
+        lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum
+    )
+    converter.register_structure_hook_func(attrs.has, _class(converter))
+    converter.register_structure_hook_func(_is_tuple, _items(converter))
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _object)
+    converter.register_structure_hook_func(_is_choice, _optional(converter))
+    converter.register_structure_hook_func(lambda kind: kind == FactValue, _fact)
+    converter.register_structure_hook_func(_is_annotated, _annotated(converter))
+    return converter
+
+
+def _class(converter: Converter) -> Any:
+    built: dict[type, Any] = {}
+
+    def hook(value: object, kind: type) -> object:
+        if not isinstance(value, Mapping):
+            raise _WrongError("must be an object")
+        if kind not in built:
+            built[kind] = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+        return built[kind](value, kind)
+
+    return hook
+
+
+_CONVERTER = _converter()
+
+
+def parse(kind: type[T], data: object, path: str = "") -> T:
+    """A value of an attrs class from JSON data. Raises InvalidCommandError naming every field."""
+    try:
+        return _CONVERTER.structure(data, kind)
+    except Exception as error:
+        raise InvalidCommandError(list(_problems(error, path, kind))) from None
+
+
+def _problems(error: BaseException, path: str, kind: type) -> Iterator[FieldProblem]:
+    match error:
+        case ClassValidationError():
+            for inner, note in error.group_exceptions()[0]:
+                yield from _problems(inner, f"{path}/{note.name}", kind)
+            for inner in error.group_exceptions()[1]:
+                yield from _problems(inner, path, error.cl)
+        case IterableValidationError():
+            for inner, place in error.group_exceptions()[0]:
+                yield from _problems(inner, f"{path}/{place.index}", kind)
+        case ForbiddenExtraKeysError():
+            for name in sorted(error.extra_fields, key=str):
+                yield FieldProblem(f"{path}/{name}", _unknown(str(name), error.cl))
+        case KeyError():
+            yield FieldProblem(path, "is required")
+        case _WrongError():
+            yield FieldProblem(path, str(error))
+        case _:
+            raise error
+
+
+def _unknown(name: str, kind: type) -> str:
+    known = [field.name for field in attrs.fields(kind)]
+    close = difflib.get_close_matches(name, known, n=1)
+    return "is not a known field" + (f"; did you mean {close[0]!r}?" if close else "")

@@ -1,0 +1,176 @@
+"""Questions answered from a snapshot. None of them changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+from attrs import frozen
+
+from dispatch_core.kernel.scheduling.explaining import explain_job
+from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
+from dispatch_core.kernel.scheduling.rules import EngineView
+from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Tally, Transaction
+from dispatch_core.shell.fleetview import all_engines, best_speeds
+from dispatch_core.shell.house import House
+from dispatch_core.shell.workspace import ACCEPTED
+from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.bounds import problems_of
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
+from dispatch_core.vocabulary.errors import InvalidCommandError, UnknownEngineError, UnknownJobError
+from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
+from dispatch_core.vocabulary.records import RecordType
+
+PURGED = "purged"
+
+
+@frozen(kw_only=True)
+class EngineStatus:
+    """An engine as operators see it."""
+
+    engine: Engine
+    pulse: EnginePulse | None
+    attempts: tuple[Attempt, ...]
+
+
+@frozen(kw_only=True)
+class Stats:
+    """Counts. The identity: accepted = jobs in every state (soft-deleted included) + purged."""
+
+    jobs: Mapping[str, int]
+    engines: Mapping[str, int]
+    accepted: int
+    purged: int
+
+    @property
+    def identity_holds(self) -> bool:
+        """Whether nothing that was accepted is missing."""
+        return self.accepted == sum(self.jobs.values()) + self.purged
+
+
+def job(snapshot: Transaction, house: House, context: Context, job_id: str) -> Job:
+    """One job. Raises UnknownJobError."""
+    found = snapshot.load([(RecordType.JOB, job_id)]).get((RecordType.JOB, job_id))
+    if not isinstance(found, Job) or found.tenant != context.tenant:
+        raise UnknownJobError(f"there is no job {job_id}")
+    return found
+
+
+def jobs(snapshot: Transaction, house: House, context: Context, query: Query) -> Page:
+    """A page of the tenant's jobs."""
+    if problems := list(problems_of(query)):
+        raise InvalidCommandError(problems)
+    where = {"deleted": ("no",), **query.where, "tenant": (context.tenant,)}
+    return snapshot.find(RecordType.JOB, attrs.evolve(query, where=where))
+
+
+def attempts(snapshot: Transaction, house: House, context: Context, job_id: str) -> list[Attempt]:
+    """Every attempt of a job, first to last."""
+    last = job(snapshot, house, context, job_id).last_attempt
+    found = snapshot.load([(RecordType.ATTEMPT, f"{job_id}/{number}") for number in range(1, last + 1)])
+    return sorted(
+        (each for each in found.values() if isinstance(each, Attempt)), key=lambda each: each.number
+    )
+
+
+def engine(snapshot: Transaction, house: House, context: Context, engine_id: str) -> EngineStatus:
+    """One engine. Raises UnknownEngineError."""
+    found = snapshot.load([(RecordType.ENGINE, engine_id)]).get((RecordType.ENGINE, engine_id))
+    if not isinstance(found, Engine) or found.tenant != context.tenant:
+        raise UnknownEngineError(f"there is no engine {engine_id}")
+    return statuses(snapshot, [found])[0]
+
+
+def engines(snapshot: Transaction, house: House, context: Context, left: bool) -> list[EngineStatus]:
+    """The tenant's engines by id."""
+    mine = [each for each in all_engines(snapshot) if each.tenant == context.tenant]
+    shown = [each for each in mine if left or each.seen is not Seen.LEFT]
+    return statuses(snapshot, sorted(shown, key=lambda each: each.id))
+
+
+def statuses(snapshot: Transaction, found: Sequence[Engine]) -> list[EngineStatus]:
+    """Engines with their pulses and open attempts, in three reads."""
+    pulses = snapshot.load([(RecordType.PULSE, each.id) for each in found])
+    opened = snapshot.open_attempts([each.id for each in found])
+    return [
+        EngineStatus(
+            engine=each,
+            pulse=pulse
+            if isinstance(pulse := pulses.get((RecordType.PULSE, each.id)), EnginePulse)
+            else None,
+            attempts=tuple(opened.get(each.id, ())),
+        )
+        for each in found
+    ]
+
+
+def history(
+    snapshot: Transaction, house: House, context: Context, job_id: str, after: Cursor | None, limit: int
+) -> list[Recorded]:
+    """What became of a job."""
+    job(snapshot, house, context, job_id)
+    return list(snapshot.history(of=(RecordType.JOB, job_id), after=after, limit=limit))
+
+
+def events(
+    snapshot: Transaction, house: House, context: Context, after: Cursor | None, limit: int
+) -> list[Recorded]:
+    """The tenant's events behind a cursor, in commit order."""
+    rows = snapshot.history(after=after, limit=limit)
+    return [row for row in rows if row.tenant == context.tenant]
+
+
+def explain(
+    snapshot: Transaction, house: House, context: Context, job_id: str, engine_id: str | None
+) -> JobExplanation:
+    """Why a job is where it is."""
+    found = job(snapshot, house, context, job_id)
+    if engine_id is None:
+        fleet = engines(snapshot, house, context, False)
+    else:
+        fleet = [engine(snapshot, house, context, engine_id)]
+    ready = _ahead(snapshot, house, context, found)
+    views = [(EngineView(each.engine, each.pulse), len(each.attempts)) for each in fleet]
+    speeds = best_speeds(all_engines(snapshot))
+    return explain_job(found, views, ready, house.matcher, speeds, snapshot.now())
+
+
+def _ahead(snapshot: Transaction, house: House, context: Context, found: Job) -> Sequence[Job]:
+    """The heads of every bucket: who might be chosen before it."""
+    if found.ready is None:
+        return ()
+    heads = snapshot.heads(list(snapshot.buckets()), house.settings.head_rows_max)
+    return [each for jobs in heads.values() for each in jobs if each.tenant == context.tenant]
+
+
+def preview(snapshot: Transaction, house: House, context: Context, engine_id: str) -> ClaimExplanation:
+    """What a claim by this engine would see now."""
+    status = engine(snapshot, house, context, engine_id)
+    free = status.engine.profile.slots - len(status.attempts)
+    lanes = (OPEN_LANE, engine_lane(engine_id))
+    heads = snapshot.heads(
+        [each for each in snapshot.buckets() if each[0] in lanes], house.settings.head_rows_max
+    )
+    view = EngineView(status.engine, status.pulse)
+    runs = [iter(jobs) for jobs in heads.values()]
+    speeds = best_speeds(all_engines(snapshot))
+    explanation = house.matcher.choose(view, runs, speeds, snapshot.now())[1]
+    if free > 0:
+        return explanation
+    busy = Reason("busy", f"all {status.engine.profile.slots} slots are taken", "wait, or more slots")
+    return attrs.evolve(explanation, reasons=(busy,), chosen=None)
+
+
+def stats(snapshot: Transaction, house: House, context: Context) -> Stats:
+    """Counts from the counters; ``verify`` compares them with the rows."""
+    counts = {
+        cell.keys[1]: cell.count for cell in snapshot.tally(Tally.COUNTERS) if cell.keys[0] == context.tenant
+    }
+    mine = [each for each in all_engines(snapshot) if each.tenant == context.tenant]
+    return Stats(
+        jobs={state.value: counts.get(state.value, 0) for state in JobState},
+        engines={seen.value: sum(each.seen is seen for each in mine) for seen in Seen},
+        accepted=counts.get(ACCEPTED, 0),
+        purged=counts.get(PURGED, 0),
+    )

@@ -1,0 +1,43 @@
+"""The settings of a dispatcher. Frontends load them from files, ``DISPATCH_*`` variables and flags."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from attrs import frozen
+
+from dispatch_core.vocabulary.bounds import Bound, problems_of
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Limits and periods; seconds where the name ends in ``_s``. Raises InvalidCommandError if unfit."""
+
+    lease_ttl_s: Annotated[float, Bound(0.1, 86_400)] = 30.0
+    heartbeat_s: Annotated[float, Bound(0.05, 3_600)] = 5.0
+    silent_after_s: Annotated[float, Bound(0.1, 86_400)] = 15.0
+    lost_after_s: Annotated[float, Bound(0.1, 30 * 86_400)] = 300.0
+    late_report_s: Annotated[float, Bound(0, 7 * 86_400)] = 600.0
+    cancel_grace_s: Annotated[float, Bound(0.1, 86_400)] = 60.0
+    give_backs_max: Annotated[int, Bound(0, 1_000)] = 16
+    attempts_cap: Annotated[int, Bound(1, 100)] = 100
+    receipt_ttl_s: Annotated[float, Bound(60, 366 * 86_400)] = 7 * 86_400.0
+    tick_s: Annotated[float, Bound(0.01, 60)] = 0.5
+    tick_rows_max: Annotated[int, Bound(1, 10_000)] = 500
+    batch_commands_max: Annotated[int, Bound(1, 10_000)] = 256
+    queue_commands_max: Annotated[int, Bound(1, 1_000_000)] = 10_000
+    poll_floor_s: Annotated[float, Bound(0.01, 60)] = 5.0
+    classes_max: Annotated[int, Bound(1, 100_000)] = 2_000
+    head_rows_max: Annotated[int, Bound(1, 10_000)] = 64
+    priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
+    large_job_bytes: Annotated[int, Bound(1, 2**63 - 1)] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        problems = list(problems_of(self))
+        if not problems and self.cancel_grace_s < 2 * self.heartbeat_s:
+            problems = [FieldProblem("/cancel_grace_s", "must be at least twice heartbeat_s")]
+        if not problems and self.silent_after_s <= self.heartbeat_s:
+            problems = [FieldProblem("/silent_after_s", "must be longer than heartbeat_s")]
+        if problems:
+            raise InvalidCommandError(problems)

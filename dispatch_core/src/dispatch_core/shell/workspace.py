@@ -1,0 +1,232 @@
+"""One batch's view of the store: what was read, what the batch has made of it, and the change set.
+
+Everything a decision rests on passes through here, so that it is either written or was loaded with a lock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+
+import attrs
+
+from dispatch_core.kernel.evolve import evolve, evolve_attempt
+from dispatch_core.kernel.fleet import evolve_engine
+from dispatch_core.kernel.terms import Decision
+from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
+from dispatch_core.shell.house import House
+from dispatch_core.shell.wire import event_to_plain
+from dispatch_core.vocabulary.attempts import Attempt, attempt_key
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.engines import Engine, EnginePulse
+from dispatch_core.vocabulary.errors import UnknownJobError
+from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobSubmitted, event_name
+from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
+
+ACCEPTED = "accepted"
+
+
+class Workspace:
+    """The overlay of one batch. Reads see what earlier commands of the batch decided."""
+
+    def __init__(self, transaction: Transaction, house: House, *, lock: bool = False) -> None:
+        self.transaction = transaction
+        self.house = house
+        self.now = transaction.now()
+        self.terms = house.terms()
+        self._lock = lock
+        self._read: dict[Ref, Record | None] = {}
+        self._current: dict[Ref, Record | None] = {}
+        self._open: dict[str, set[str]] = {}
+        self._ready: dict[Bucket, dict[str, Job]] = {}
+        self._jobs: dict[str, Job | None] = {}
+        self._history: list[Recorded] = []
+        self._counters: Counter[tuple[str, str]] = Counter()
+
+    # ----- reading
+
+    def load(self, refs: Collection[Ref]) -> None:
+        """Read what is not known yet, in one pass."""
+        missing = [ref for ref in dict.fromkeys(refs) if ref not in self._read]
+        if not missing:
+            return
+        found = self.transaction.load(missing, lock=self._lock)
+        for ref in missing:
+            self._read[ref] = self._current[ref] = found.get(ref)
+
+    def load_open(self, engine_ids: Collection[str]) -> None:
+        """Read which attempts these engines have open, in one pass."""
+        missing = [engine_id for engine_id in dict.fromkeys(engine_ids) if engine_id not in self._open]
+        if not missing:
+            return
+        found = self.transaction.open_attempts(missing)
+        self._open.update({engine_id: set() for engine_id in missing})
+        for attempts in found.values():
+            for attempt in attempts:
+                self.adopt(attempt)
+        for record in self._current.values():
+            if isinstance(record, Attempt) and record.engine_id in missing and record.ended_us is None:
+                self._open[record.engine_id].add(record.key)
+
+    def adopt(self, record: Record) -> None:
+        """Take in a record just read by another way than ``load``; what the batch knows already stays."""
+        if ref_of(record) not in self._read:
+            self._read[ref_of(record)] = self._current[ref_of(record)] = record
+
+    def get(self, ref: Ref) -> Record | None:
+        """A record as this batch sees it."""
+        if ref not in self._current:
+            self.load([ref])
+        return self._current[ref]
+
+    def job(self, job_id: str, context: Context) -> Job:
+        """A job of the caller's tenant: the only tenant check. Raises UnknownJobError."""
+        found = self.get((RecordType.JOB, job_id))
+        if not isinstance(found, Job) or found.tenant != context.tenant:
+            raise UnknownJobError(f"there is no job {job_id}")
+        return found
+
+    def attempt(self, job_id: str, number: int | None) -> Attempt | None:
+        """An attempt by number."""
+        if number is None:
+            return None
+        found = self.get((RecordType.ATTEMPT, attempt_key(job_id, number)))
+        return found if isinstance(found, Attempt) else None
+
+    def engine(self, engine_id: str, context: Context) -> Engine | None:
+        """An engine of the caller's tenant."""
+        found = self.get((RecordType.ENGINE, engine_id))
+        return found if isinstance(found, Engine) and found.tenant == context.tenant else None
+
+    def pulse(self, engine_id: str) -> EnginePulse | None:
+        """An engine's last sign of life."""
+        found = self.get((RecordType.PULSE, engine_id))
+        return found if isinstance(found, EnginePulse) else None
+
+    def receipt(self, key: str) -> Receipt | None:
+        """A remembered answer."""
+        found = self.get((RecordType.RECEIPT, key))
+        return found if isinstance(found, Receipt) else None
+
+    def open_attempts(self, engine_id: str) -> list[Attempt]:
+        """An engine's open attempts, oldest grant first, as this batch sees them."""
+        self.load_open([engine_id])
+        found = [self.get((RecordType.ATTEMPT, key)) for key in self._open[engine_id]]
+        attempts = [attempt for attempt in found if isinstance(attempt, Attempt)]
+        return sorted(attempts, key=lambda attempt: (attempt.granted_us, attempt.key))
+
+    def ready_runs(self, lanes: Collection[str]) -> Iterator[tuple[Bucket, Iterator[Job]]]:
+        """Each bucket of these lanes with its jobs in rank order, this batch's own changes included."""
+        heads = self.house.heads
+        known = [bucket for bucket in heads.buckets(self.transaction) if bucket[0] in lanes]
+        heads.warm(self.transaction, known)
+        opened = [bucket for bucket in self._ready if bucket[0] in lanes]
+        for bucket in dict.fromkeys([*known, *opened]):
+            added = list(self._ready.get(bucket, {}).values())
+            yield bucket, heads.run(self.transaction, bucket, self._jobs, added)
+
+    def taken(self, job: Job) -> bool:
+        """Whether a job offered by memory may be decided on: it is re-read where servers share the store."""
+        ref = (RecordType.JOB, job.id)
+        if ref not in self._read and self.house.storage.traits.shared:
+            current = self.transaction.take([job.id]).get(job.id)
+            if current is not None:
+                self.adopt(current)
+            if current != job:
+                self.house.heads.forget()
+                self._jobs[job.id] = current
+                return False
+        self.adopt(job)
+        return True
+
+    # ----- writing
+
+    def put(self, record: Record) -> None:
+        """Write a record at the end of the batch."""
+        ref = ref_of(record)
+        if ref not in self._read:
+            self._read[ref] = None
+        self._current[ref] = record
+        if isinstance(record, Attempt) and record.engine_id in self._open:
+            opened = self._open[record.engine_id]
+            (opened.add if record.ended_us is None else opened.discard)(record.key)
+
+    def drop(self, ref: Ref) -> None:
+        """Remove a record at the end of the batch."""
+        self._current[ref] = None
+
+    def decided(self, job: Job, decision: Decision, context: Context) -> Job:
+        """Carry out what the kernel decided about a job."""
+        if decision.pulse is not None:
+            self.put(decision.pulse)
+        for event in decision.events:
+            job = self.happened(job, event, context)
+        return job
+
+    def happened(
+        self, job: Job | None, event: JobEvent, context: Context, *, at_us: int | None = None
+    ) -> Job:
+        """A fact about a job: its record, its attempt, one history row, the counters, its place."""
+        after = evolve(job, event, self.now if at_us is None else at_us)
+        if job is not None:
+            number = getattr(event, "attempt", None)
+            attempt = evolve_attempt(job, self.attempt(job.id, number), event, after.updated_us)
+            if attempt is not None:
+                self.put(attempt)
+        self._count(job, after, event)
+        self._record((RecordType.JOB, after.id), after, event, context)
+        after = attrs.evolve(after, ready=self.house.place(after))
+        self._set_job(job, after)
+        return after
+
+    def _count(self, before: Job | None, after: Job, event: JobEvent) -> None:
+        if isinstance(event, JobSubmitted):
+            self._counters[after.tenant, ACCEPTED] += 1
+        if before is not None:
+            self._counters[after.tenant, before.state.value] -= 1
+        self._counters[after.tenant, after.state.value] += 1
+
+    def _set_job(self, before: Job | None, after: Job) -> None:
+        if before is not None and before.ready is not None:
+            self._ready.get(before.ready.bucket, {}).pop(before.id, None)
+        if after.ready is not None:
+            self._ready.setdefault(after.ready.bucket, {})[after.id] = after
+        self._jobs[after.id] = after
+        self.put(after)
+
+    def engine_happened(self, engine: Engine | None, event: EngineEvent, context: Context) -> Engine:
+        """A fact about an engine."""
+        after = evolve_engine(engine, event, self.now)
+        self._record((RecordType.ENGINE, after.id), after, event, context)
+        self.put(after)
+        return after
+
+    def _record(self, ref: Ref, after: Job | Engine, event: Event, context: Context) -> None:
+        row = Recorded(
+            ref=ref,
+            tenant=after.tenant,
+            version=after.version,
+            at_us=after.updated_us,
+            actor=context.actor,
+            event=event_name(event),
+            data=event_to_plain(event),
+            request_id=context.request_id,
+        )
+        self._history.append(row)
+
+    @property
+    def history(self) -> Sequence[Recorded]:
+        """The facts of this batch so far."""
+        return self._history
+
+    def change_set(self) -> ChangeSet:
+        """All writes of the batch."""
+        changes = [
+            Change(ref, self._read[ref], record)
+            for ref, record in self._current.items()
+            if record is not self._read[ref]
+        ]
+        counters = {key: count for key, count in self._counters.items() if count}
+        wake = frozenset(bucket for bucket, jobs in self._ready.items() if jobs)
+        return ChangeSet(changes=changes, history=self._history, counters=counters, wake=wake)
