@@ -1,8 +1,10 @@
 """A real ffmpeg and a real clip for the tests of media work."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from dispatch_cli.engine.encoders import Coder
@@ -10,10 +12,12 @@ from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.media import make_clip
 
 
-@pytest.fixture(scope="session")
-def ffmpeg() -> Path:
-    """The ffmpeg that the engine would use."""
-    return locate()
+@pytest.fixture(scope="session", autouse=True)
+def ffmpeg() -> Iterator[Path]:
+    """The ffmpeg of the lock file, so that all machines test the same one, unless DISPATCH_FFMPEG names another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISPATCH_FFMPEG", os.environ.get("DISPATCH_FFMPEG") or imageio_ffmpeg.get_ffmpeg_exe())
+        yield locate()
 
 
 @pytest.fixture(scope="session")

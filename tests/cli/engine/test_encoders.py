@@ -38,7 +38,8 @@ def test_an_experimental_encoder_is_not_usable() -> None:
 def test_a_codec_nobody_thought_of_still_has_its_encoder(coders: Collection[Coder]) -> None:
     """Any codec that ffmpeg lists can be asked for; the table only says what is best."""
     assert software_encoder("ffv1", coders) == "ffv1"
-    assert software_encoder("av1", coders) == "libsvtav1"
+    fast, slow = _video("libsvtav1", "av1"), _video("libaom-av1", "av1")
+    assert software_encoder("av1", [slow, fast]) == "libsvtav1"
 
 
 def test_an_encoder_by_name_must_be_listed(coders: Collection[Coder]) -> None:

@@ -27,6 +27,7 @@ from dispatch_cli.engine.process import capture
 ENVIRONMENT_VARIABLE: Final = "DISPATCH_FFMPEG"
 LISTING_TIMEOUT_S: Final = 20.0
 TRIAL_TIMEOUT_S: Final = 5.0
+OLDEST: Final = (4, 4)  # the first with -stats_period
 TRIALS_AT_ONCE: Final = 2  # consumer cards refuse more than a few encoder sessions at a time
 
 _MEND: Final = (
@@ -67,12 +68,16 @@ def locate(explicit: str | Path | None = None, environ: Mapping[str, str] = os.e
 
 
 def read_version(ffmpeg: Path) -> Version:
-    """What `ffmpeg -version` says. Raises `TranscodeError` `engine` if it is no ffmpeg."""
+    """What `ffmpeg -version` says. Raises `TranscodeError` `engine` if it is no ffmpeg, or older than 4.4."""
     said = capture([ffmpeg, "-version"], timeout_s=LISTING_TIMEOUT_S)
     words = said.stdout.split(maxsplit=3)
     if said.exit_code != 0 or words[:2] != ["ffmpeg", "version"]:
         raise TranscodeError("engine", f"{ffmpeg} is no working ffmpeg: {_MEND}", said.stderr)
-    return Version(number=_version_number(words[2], said.stdout), build=words[2])
+    version = Version(number=_version_number(words[2], said.stdout), build=words[2])
+    if _too_old(version):
+        oldest = ".".join(map(str, OLDEST))
+        raise TranscodeError("engine", f"{ffmpeg} is version {version.number}, older than {oldest}: {_MEND}")
+    return version
 
 
 def list_encoders(ffmpeg: Path) -> tuple[Coder, ...]:
@@ -131,6 +136,11 @@ def _version_number(build: str, banner: str) -> str:
         return release.group(1)
     library = _LIBAVCODEC.search(banner)
     return str(int(library.group(1)) - _LIBAVCODEC_OFFSET) if library else "0"
+
+
+def _too_old(version: Version) -> bool:
+    parts = tuple(int(part) for part in version.number.split("."))
+    return bool(parts[0]) and (*parts, 0)[:2] < OLDEST  # 0: an unknown build is taken for a new one
 
 
 def _list_coders(ffmpeg: Path, option: str) -> tuple[Coder, ...]:

@@ -29,8 +29,8 @@ class Transcode:
 
     `source` is a path, file://, http:// or https://; `target` a path or file:// whose suffix names the container: mp4,
     mov, mkv or webm. Without an `encoder` the best software encoder for `codec` is taken, with one `codec` only names
-    what it should be. Without a `preset` speed goes before size. `crf` is on the encoder's own scale. `width` and
-    `height` are a box that the picture is fitted into, keeping its shape; one alone decides the other.
+    what it should be. `preset` and `crf` are in the words and on the scale of that encoder; without a
+    preset speed goes before size. `width` and `height` are a box that the picture is fitted into, keeping its shape; one alone decides the other.
     `audio` is `aac`, `opus`, `mp3`, `vorbis`, `flac`, `copy` or `none`; by default what suits the container.
     """
 
