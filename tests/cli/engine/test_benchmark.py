@@ -16,7 +16,7 @@ def test_every_default_cell_is_measured(ffmpeg: Path, coders: Collection[Coder])
         f"{codec}/{size}/encode" for codec, size in DEFAULT_CELLS
     ]
     assert report.left_out == {}
-    assert [cell.encoder for cell in report.cells] == ["libx264", "libx265", "libsvtav1", "libvpx-vp9"]
+    assert {cell.encoder for cell in report.cells} <= {coder.name for coder in coders}
     for cell in report.cells:
         assert cell.media_seconds_per_second > 0
         assert cell.seconds_per_unit * cell.media_seconds_per_second == pytest.approx(1)

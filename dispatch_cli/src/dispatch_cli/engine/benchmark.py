@@ -19,7 +19,7 @@ FIRST_MEDIA_S: Final = 1.0
 MEDIA_S_MAX: Final = 60.0
 FRAMES_PER_S: Final = 25
 # A second, longer measurement pays only if it outweighs the first, in which starting ffmpeg weighs much.
-WORTH_REPEATING: Final = 3.0
+WORTH_REPEATING: Final = 2.0
 
 PICTURE_SIZES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
     {
@@ -121,9 +121,9 @@ class _Bench:
         )
 
     def _measure(self, options: list[str], size: tuple[int, int], share_s: float) -> tuple[float, Finished]:
-        """Encode a second; if that was quick, use the rest of the time for as much as should fit into half of it."""
+        """Encode a second; if that was quick, use the rest of the time for as much as should fit into two thirds of it."""
         done = self._encode(options, size, FIRST_MEDIA_S, share_s)
-        fits_s = min(FIRST_MEDIA_S * (share_s - done.ran_s) / 2 / done.ran_s, MEDIA_S_MAX)
+        fits_s = min(FIRST_MEDIA_S * (share_s - done.ran_s) / 1.5 / done.ran_s, MEDIA_S_MAX)
         if done.stopped is None and fits_s >= WORTH_REPEATING:
             media_s = float(int(fits_s))
             return _reached(self._encode(options, size, media_s, share_s - done.ran_s), media_s)
