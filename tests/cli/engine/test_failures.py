@@ -14,6 +14,7 @@ from dispatch_cli.engine.failures import (
     TranscodeError,
     classify,
     storage_failure,
+    storage_trouble,
 )
 from dispatch_cli.engine.process import child_environment
 
@@ -125,6 +126,15 @@ def test_a_full_disk_outweighs_what_follows_from_it() -> None:
     assert classify(1, after).failure_class == "resource"
 
 
+def test_storage_trouble_is_seen_whatever_the_exit_code() -> None:
+    """ffmpeg 5 writes half a file onto a full disk and ends with 0; decoding errors are no such trouble."""
+    said = "Error writing trailer of x.mp4: No space left on device\nError closing file x.mp4\n"
+    trouble = storage_trouble(said)
+    assert trouble is not None
+    assert (trouble.failure_class, trouble.detail) == ("resource", said)
+    assert storage_trouble("[h264 @ 0x1] error while decoding MB 5 0\n") is None
+
+
 def test_message_and_detail_are_bounded() -> None:
     """However much ffmpeg says, the message stays short and the detail is the end of it."""
     error = classify(1, "y" * 10_000 + "\n" + "x" * 10_000 + "end")
@@ -152,8 +162,7 @@ def test_our_own_file_errors_are_of_the_resource_class() -> None:
 def _ended(ffmpeg: Path, *options: str | Path) -> TranscodeError:
     command = [ffmpeg, "-nostdin", "-hide_banner", "-v", "error", "-y", *options]
     run = subprocess.run(command, check=False, capture_output=True, text=True, env=child_environment())
-    assert run.returncode != 0
-    return classify(run.returncode, run.stderr)
+    return storage_trouble(run.stderr) or classify(run.returncode, run.stderr)
 
 
 def test_this_ffmpeg_without_the_encoder_is_an_engine_failure(ffmpeg: Path, clip: Path) -> None:
@@ -176,7 +185,7 @@ def test_this_ffmpeg_on_a_full_device_is_a_resource_failure(ffmpeg: Path, clip: 
     [
         ["-c:v", "libx264", "-preset", "nope"],
         ["-c:v", "libx264", "-vf", "scale=w=71:h=41", "-pix_fmt", "yuv420p"],
-        ["-c:v", "libsvtav1", "-preset", "99"],
+        ["-c:v", "libvpx-vp9", "-cpu-used", "99"],
     ],
     ids=["preset", "odd-size", "preset-range"],
 )

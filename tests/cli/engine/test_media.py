@@ -96,7 +96,6 @@ def test_damaged_frames_do_not_verify(ffmpeg: Path, tmp_path: Path, clip: Path) 
     with pytest.raises(TranscodeError) as caught:
         verify_decodes(damaged, ffmpeg)
     assert caught.value.failure_class == "input"
-    assert caught.value.detail
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 50_000, bytes(range(256)) * 200])

@@ -3,6 +3,7 @@
 import errno
 import re
 import signal
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from attrs import frozen
@@ -83,6 +84,7 @@ _SIGNS: Final = (
         r"Device creation failed",
         r"No capable devices found",
         r"No device available",
+        r"Could not find a valid device",
         r"Cannot load \S*(cuda|nvenc|amf|mfx|vpl)",
         r"OpenEncodeSessionEx failed",
     ),
@@ -122,11 +124,18 @@ def classify(exit_code: int, stderr: str) -> TranscodeError:
     """The error that an ffmpeg ended with: from its exit code (negative: the signal) and what it said."""
     if exit_code < 0:
         return _killed(-exit_code, stderr)
-    for sign in _SIGNS:
-        for line in stderr.splitlines():
-            if sign.pattern.search(line):
-                return TranscodeError(sign.failure_class, _tidy(line), stderr)
-    return TranscodeError("engine", _last_line(stderr) or f"ffmpeg ended with exit code {exit_code}", stderr)
+    unknown = TranscodeError(
+        "engine", _last_line(stderr) or f"ffmpeg ended with exit code {exit_code}", stderr
+    )
+    return _first(_SIGNS, stderr) or unknown
+
+
+def storage_trouble(stderr: str) -> TranscodeError | None:
+    """The trouble with storage that an ffmpeg met, which up to release 5 does not show in its exit code.
+
+    It writes half a file onto a full disk, says so, and ends with 0.
+    """
+    return _first([sign for sign in _SIGNS if sign.failure_class == "resource"], stderr)
 
 
 def storage_failure(error: OSError, what: str) -> TranscodeError:
@@ -135,6 +144,14 @@ def storage_failure(error: OSError, what: str) -> TranscodeError:
     if error.errno in _STORAGE_ERRNOS or error.errno == errno.ENOMEM:
         return TranscodeError("resource", f"{what}: {reason}")
     return TranscodeError("resource", f"{what}: {reason} (is this engine's storage mounted and writable?)")
+
+
+def _first(signs: Iterable[_Sign], stderr: str) -> TranscodeError | None:
+    for sign in signs:
+        for line in stderr.splitlines():
+            if sign.pattern.search(line):
+                return TranscodeError(sign.failure_class, _tidy(line), stderr)
+    return None
 
 
 def _killed(number: int, stderr: str) -> TranscodeError:

@@ -1,5 +1,6 @@
 """Read what is in a media file, check that all of it decodes, and make small clips."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from dispatch_cli.engine.encoders import software_encoder, tuning_options
-from dispatch_cli.engine.failures import TranscodeError, classify
+from dispatch_cli.engine.failures import TranscodeError, classify, storage_trouble
 from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.limits import Limits
 from dispatch_cli.engine.process import WATCHED, Child, Finished, capture
@@ -90,7 +91,10 @@ def verify_decodes(path: Path, ffmpeg: Path | None = None, *, timeout_s: float =
     """
     tool = ffmpeg or locate()
     media = probe_media(path, tool)
-    done = _decode(tool, path, timeout_s)
+    done = _run(tool, ["-xerror", *input_options(path), "-f", "null", "-"], timeout_s)
+    if done.exit_code > 0 and not done.stderr.strip():  # release 5 ends at a damaged frame without a word
+        raise TranscodeError("input", f"{path.name} is damaged")
+    _check_end(done)
     decoded_us = done.last.out_time_us or 0
     if media.duration_us is not None and falls_short(decoded_us, media.duration_us):
         raise TranscodeError("input", _cut_short(path, decoded_us, media.duration_us), done.stderr)
@@ -100,6 +104,14 @@ def verify_decodes(path: Path, ffmpeg: Path | None = None, *, timeout_s: float =
 def falls_short(reached_us: int, declared_us: int) -> bool:
     """Whether media ended early: by more than half a second and 5 %, since declared durations are approximate."""
     return declared_us - reached_us > max(min(_SHORT_US, declared_us // 4), declared_us // 20)
+
+
+def check_folder(path: Path) -> None:
+    """Raise `TranscodeError` `resource` unless a file can be made at `path`: better known before than after hours."""
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise TranscodeError(
+            "resource", f"the folder {path.parent} is missing or not writable on this engine"
+        )
 
 
 def make_clip(
@@ -118,10 +130,11 @@ def make_clip(
     The container follows from the suffix of the path. Raises `TranscodeError` as a transcode does.
     """
     tool = ffmpeg or locate()
+    check_folder(path)
     video = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{height}:rate={fps}:duration={seconds:g}"]
     tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds:g}", "-c:a", "aac"] if audio else []
     options = [*video, *tone, *_clip_encoder(tool), file_argument(path)]
-    _run(tool, options, timeout_s)
+    _check_end(_run(tool, options, timeout_s))
     return probe_media(path, tool)
 
 
@@ -134,18 +147,20 @@ def _clip_encoder(ffmpeg: Path) -> list[str]:
     return ["-c:v", encoder, *tuning_options(encoder, "ultrafast" if encoder == "libx264" else None)]
 
 
-def _decode(ffmpeg: Path, path: Path, timeout_s: float) -> Finished:
-    return _run(ffmpeg, ["-xerror", *input_options(path), "-f", "null", "-"], timeout_s)
-
-
 def _run(ffmpeg: Path, options: list[str], timeout_s: float) -> Finished:
     with Child([ffmpeg, *WATCHED, "-y", *options]) as child:
         done = child.follow(lambda _reading: None, Limits(run_s=timeout_s))
     if done.stopped is not None:
         raise TranscodeError("timeout", f"ffmpeg took longer than {timeout_s:g} s", done.stderr)
+    return done
+
+
+def _check_end(done: Finished) -> None:
     if done.exit_code != 0:
         raise classify(done.exit_code, done.stderr)
-    return done
+    trouble = storage_trouble(done.stderr)
+    if trouble is not None:
+        raise trouble
 
 
 def _size(path: Path) -> int:

@@ -12,10 +12,10 @@ from typing import Final, Literal
 from attrs import frozen
 
 from dispatch_cli.engine.encoders import Coder
-from dispatch_cli.engine.failures import TranscodeError, classify, storage_failure
+from dispatch_cli.engine.failures import TranscodeError, classify, storage_failure, storage_trouble
 from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.limits import FetchLimits, Limits
-from dispatch_cli.engine.media import MediaInfo, falls_short, probe_media
+from dispatch_cli.engine.media import MediaInfo, check_folder, falls_short, probe_media
 from dispatch_cli.engine.process import WATCHED, Child, Finished, Reading
 from dispatch_cli.engine.recipe import Transcode, choose_encoder, command_options
 from dispatch_cli.engine.sources import open_source, shown
@@ -157,7 +157,7 @@ class TranscodeRun:
         with self._cleared():
             done = self._follow(options, media)
             self._check(done, media)
-            made = probe_media(self._temporary, self._ffmpeg)
+            made = self._look_at_result(done)
             self._publish()
         self._tell("done", 1.0, done.last)
         return Transcoded(
@@ -203,9 +203,7 @@ class TranscodeRun:
         """Find out before hours of work what would make the last step fail."""
         if self._target.is_dir():
             raise TranscodeError("input", f"the target {self._target} is a folder")
-        if not os.access(self._target.parent, os.W_OK | os.X_OK):
-            where = f"{self._target.parent} is missing or not writable on this engine"
-            raise TranscodeError("resource", f"the target's folder {where}")
+        check_folder(self._target)
 
     def _check(self, done: Finished, media: MediaInfo) -> None:
         self._check_cancelled(done.stderr)
@@ -219,12 +217,27 @@ class TranscodeRun:
                 pass
         if done.exit_code != 0:
             raise classify(done.exit_code, done.stderr)
+        trouble = storage_trouble(done.stderr)
+        if trouble is not None:
+            raise trouble
         reached_us, declared_us = done.last.out_time_us or 0, media.duration_us or 0
         # ffmpeg takes a source that breaks off for one that ends. Errors must have been seen, too, because a source
         # with subtitles or a tail without pictures is rightly longer than its result.
         if done.stderr.strip() and falls_short(reached_us, declared_us):
             ends = f"{reached_us / 1e6:.2f} s of the {declared_us / 1e6:.2f} s it declares"
             raise TranscodeError("input", f"the source ends at {ends}", done.stderr)
+
+    def _look_at_result(self, done: Finished) -> MediaInfo:
+        """A last look at what is about to replace the target; ffmpeg's exit code has been 0 for broken files."""
+        try:
+            made = probe_media(self._temporary, self._ffmpeg)
+        except TranscodeError as error:
+            raise TranscodeError(
+                "engine", f"the result is not readable: {error.message}", done.stderr
+            ) from error
+        if made.video_codec is None or falls_short(made.duration_us or 0, done.last.out_time_us or 0):
+            raise TranscodeError("engine", "the result is shorter than what was encoded", done.stderr)
+        return made
 
     def _check_cancelled(self, detail: str = "") -> None:
         if self._cancelled.is_set():
