@@ -1,0 +1,160 @@
+"""The tables. Columns hold what a query needs; the rest of a record is JSON text beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+
+HEAD = "0001"
+"""The newest migration. A store at this revision is used as it is, without importing Alembic."""
+
+APPLICATION_ID = 0x44535001
+"""Marks an SQLite file as ours (bytes 68 to 71 of the file)."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    # The ready order: all null unless the job may be claimed now. A lane may be re-written without a version.
+    Column("lane", Text),
+    Column("class_id", Text),
+    Column("band", BigInteger),
+    Column("order_key", BigInteger),
+    Column("est_us", BigInteger),
+    Column("weight", Double),
+    Column("state", Text, nullable=False),
+    Column("engine_id", Text),
+    Column("deleted", Text, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger),
+    Column("data", Text, nullable=False),
+    # Written only when the spec changes.
+    Column("kind", Text, nullable=False),
+    Column("priority", BigInteger, nullable=False),
+    Column("spec", Text, nullable=False),
+    # Written once.
+    Column("tenant", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+_ready, _due = jobs.c.lane.isnot(None), jobs.c.due_us.isnot(None)
+Index("ready", jobs.c.lane, jobs.c.class_id, jobs.c.band, jobs.c.order_key, jobs.c.id,
+      sqlite_where=_ready, postgresql_where=_ready)  # fmt: skip
+Index("jobs_due", jobs.c.due_us, sqlite_where=_due, postgresql_where=_due)
+Index("jobs_by_age", jobs.c.tenant, jobs.c.created_us, jobs.c.id)
+Index("jobs_by_state", jobs.c.tenant, jobs.c.state, jobs.c.created_us, jobs.c.id)
+_assigned = jobs.c.engine_id.isnot(None)
+Index("jobs_by_engine", jobs.c.engine_id, sqlite_where=_assigned, postgresql_where=_assigned)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    # Unindexed, so that a renewal is a cheap update in place; open attempts are at most the fleet's slots.
+    Column("deadline_us", BigInteger, nullable=False),
+    Column("progress_at_us", BigInteger, nullable=False),
+    Column("progress", Text),
+    Column("due_us", BigInteger),
+    Column("run_until_us", BigInteger),
+    Column("stall_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("outcome", Text),
+    Column("reported", Text),
+    Column("error", Text),
+    Column("usage", Text),
+    Column("tenant", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("incarnation", Text, nullable=False),
+    Column("engine_id", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("granted_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+_open = attempts.c.ended_us.is_(None)
+Index("attempts_open", attempts.c.engine_id, sqlite_where=_open, postgresql_where=_open)
+Index("attempts_by_engine", attempts.c.engine_id, attempts.c.granted_us)
+
+
+def _plain(name: str, *key: str) -> Table:
+    """A table of records kept as JSON; ``fields`` holds what a query may ask for besides the tenant."""
+    return Table(
+        name,
+        metadata,
+        *(Column(column, Text, primary_key=True) for column in key),
+        Column("version", BigInteger, nullable=False),
+        Column("due_us", BigInteger),
+        Column("fields", Text, nullable=False),
+        Column("data", Text, nullable=False),
+        Column("tenant", Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+engines = _plain("engines", "id")
+pulses = _plain("pulses", "id")
+receipts = _plain("receipts", "id")
+records = _plain("records", "type", "id")
+_due = receipts.c.due_us.isnot(None)
+Index("receipts_due", receipts.c.due_us, sqlite_where=_due, postgresql_where=_due)
+_due = records.c.due_us.isnot(None)
+Index("records_due", records.c.type, records.c.due_us, sqlite_where=_due, postgresql_where=_due)
+
+history = Table(
+    "history",
+    metadata,
+    Column("tx", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("request_id", Text),
+    sqlite_with_rowid=False,
+)
+Index("history_of", history.c.type, history.c.key, history.c.tx, history.c.n)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("server", Text, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+
+def definitions() -> Iterator[ExecutableDDLElement]:
+    """The statements that make all tables and indexes, in order."""
+    for table in metadata.sorted_tables:
+        yield CreateTable(table)
+        yield from (CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name)))

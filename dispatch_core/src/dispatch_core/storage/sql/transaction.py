@@ -1,0 +1,197 @@
+"""One transaction on an SQL store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from dispatch_core.ports.storage import (
+    Cell,
+    ChangeSet,
+    Cursor,
+    OrderKey,
+    Page,
+    Query,
+    Recorded,
+    Tally,
+    rank_of,
+)
+from dispatch_core.shell.wire import dumps, loads
+from dispatch_core.storage.sql import heads as ready_order
+from dispatch_core.storage.sql import statements
+from dispatch_core.storage.sql.cache import RecordCache
+from dispatch_core.storage.sql.forms import Form, Row
+from dispatch_core.storage.sql.query import Pages
+from dispatch_core.storage.sql.session import Session
+from dispatch_core.storage.sql.writing import (
+    Texts,
+    Written,
+    keys_json,
+    losers,
+    write_changes,
+    write_counters,
+    write_history,
+)
+from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
+from dispatch_core.vocabulary.clock import Clock
+from dispatch_core.vocabulary.errors import ConflictError, InvariantError
+from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.records import Record, RecordType, Ref
+
+
+class Reads:
+    """What reading transactions share: their statements."""
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts = texts
+        self.pages = {record_type: Pages(form) for record_type, form in texts.forms.items()}
+        self.history = statements.history_select(of=False)
+        self.history_of = statements.history_select(of=True)
+        self.open_attempts = statements.open_attempts(texts.forms[RecordType.ATTEMPT])
+        self.tallies = {what: statements.tally(what) for what in Tally}
+
+
+class SqlTransaction:
+    """Reads, and one save. ``tx`` is the commit number its history gets; None: it may not save."""
+
+    def __init__(
+        self,
+        session: Session,
+        reads: Reads,
+        cache: RecordCache,
+        clock: Clock,
+        *,
+        tx: int | None,
+        server_id: str,
+    ) -> None:
+        self._session = session
+        self._reads = reads
+        self._cache = cache
+        self._clock = clock
+        self._tx = tx
+        self._server_id = server_id
+        self.saved: ChangeSet | None = None
+        self.written: Written = {}
+
+    def now(self) -> int:
+        return self._clock.now_us()
+
+    def load(self, refs: Collection[Ref], *, lock: bool = False) -> Mapping[Ref, Record]:
+        named: defaultdict[RecordType, list[str]] = defaultdict(list)
+        for record_type, key in refs:
+            named[record_type].append(key)
+        return {
+            (record_type, record.key): record
+            for record_type, keys in named.items()
+            for record in self._named(record_type, keys)
+        }
+
+    def open_attempts(self, engine_ids: Collection[str]) -> Mapping[str, Sequence[Attempt]]:
+        found: dict[str, list[Attempt]] = {each: [] for each in engine_ids}
+        rows = self._session.rows(self._reads.open_attempts.text, (dumps(_storable(engine_ids)),))
+        for attempt in self._records(RecordType.ATTEMPT, rows):
+            assert isinstance(attempt, Attempt)
+            found[attempt.engine_id].append(attempt)
+        return found
+
+    def buckets(self) -> Collection[Bucket]:
+        return [(lane, class_id) for lane, class_id in self._session.rows(ready_order.BUCKETS)]
+
+    def heads(
+        self, buckets: Collection[Bucket], limit: int, after: Mapping[Bucket, OrderKey] | None = None
+    ) -> Mapping[Bucket, Sequence[Job]]:
+        if not buckets:
+            return {}
+        values = (ready_order.bucket_list(buckets, after or {}), limit)
+        found: dict[Bucket, list[Job]] = {}
+        for job in self._records(RecordType.JOB, self._session.rows(ready_order.HEADS, values)):
+            assert isinstance(job, Job)
+            assert job.ready is not None
+            found.setdefault(job.ready.bucket, []).append(job)
+        for jobs in found.values():
+            jobs.sort(key=rank_of)
+        return found
+
+    def take(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+        jobs = self._named(RecordType.JOB, list(job_ids)) if job_ids else ()
+        return {job.id: job for job in jobs if isinstance(job, Job)}
+
+    def due(
+        self, record_type: RecordType, before_us: int, limit: int, *, after_us: int | None = None
+    ) -> Sequence[Ref]:
+        since_us = -INT_MAX - 1 if after_us is None else after_us + 1
+        form, statement = self._form(record_type), self._reads.texts.of[record_type].due
+        rows = self._session.rows(
+            statement.text, statement.bind(before_us=before_us, since_us=since_us, limit=limit)
+        )
+        return [(record_type, form.join(row)) for row in rows]
+
+    def find(self, record_type: RecordType, query: Query) -> Page:
+        statement, values = self._reads.pages[record_type].statement(query)
+        rows = self._session.rows(statement.text, statement.bind(**values))
+        shown = rows[: query.limit]
+        records = list(self._records(record_type, [row[:-1] for row in shown]))
+        following = (shown[-1][-1], records[-1].key) if len(rows) > query.limit else None
+        return Page(records, following)
+
+    def history(
+        self, *, after: Cursor | None = None, of: Ref | None = None, limit: int = 100
+    ) -> Sequence[Recorded]:
+        tx, n = after or (-1, -1)
+        if of is not None and text_problem(of[1]):
+            return []
+        if of is None:
+            statement, values = self._reads.history, self._reads.history.bind(tx=tx, n=n, limit=limit)
+        else:
+            statement = self._reads.history_of
+            values = statement.bind(tx=tx, n=n, limit=limit, type=of[0].value, key=of[1])
+        return [_recorded(row) for row in self._session.rows(statement.text, values)]
+
+    def tally(self, what: Tally) -> Iterable[Cell]:
+        rows = self._session.rows(self._reads.tallies[what].text)
+        return [Cell((first, second), count, total) for first, second, count, total in rows]
+
+    def save(self, changes: ChangeSet) -> None:
+        if self._tx is None or self.saved is not None:
+            raise InvariantError("save is allowed once, inside a block of begin()")
+        self.saved = changes
+        texts = self._reads.texts
+        written = write_changes(self._session, texts, changes.changes)
+        if written is None:
+            self._session.control("ROLLBACK")
+            found = list(losers(self._session, texts, changes))
+            raise ConflictError(found or [change.ref for change in changes.changes])
+        self.written = written
+        write_history(self._session, texts, changes.history, self._tx)
+        write_counters(self._session, texts, changes.counters, self._server_id)
+
+    def _form(self, record_type: RecordType) -> Form:
+        return self._reads.texts.forms[record_type]
+
+    def _named(self, record_type: RecordType, keys: Sequence[str]) -> Iterable[Record]:
+        form = self._form(record_type)
+        statement = self._reads.texts.of[record_type].load
+        return self._records(
+            record_type, self._session.rows(statement.text, (keys_json(form, _storable(keys)),))
+        )
+
+    def _records(self, record_type: RecordType, rows: Iterable[Row]) -> Iterable[Record]:
+        form, keep = self._form(record_type), self._tx is not None and self.saved is None
+        return (self._cache.decoded(form, row, keep=keep) for row in rows)
+
+
+def _storable(texts: Collection[str]) -> list[str]:
+    """Without those that no store holds: asked for as JSON they would be taken for others."""
+    together = "".join(texts)
+    if together.isascii() and "\x00" not in together:
+        return list(texts)
+    return [text for text in texts if not text_problem(text)]
+
+
+def _recorded(row: Row) -> Recorded:
+    tx, n, record_type, key, tenant, version, at_us, actor, event, data, request_id = row
+    return Recorded(
+        ref=(RecordType(record_type), key), tenant=tenant, version=version, at_us=at_us, actor=actor,
+        event=event, data=loads(data), request_id=request_id, tx=tx, n=n,
+    )  # fmt: skip

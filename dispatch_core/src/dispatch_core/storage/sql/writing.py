@@ -1,0 +1,107 @@
+"""A change set as rows: a few bulk statements, each checked for how many rows it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import field, frozen
+
+from dispatch_core.ports.storage import Change, ChangeSet, Recorded
+from dispatch_core.shell.wire import dumps
+from dispatch_core.storage.sql import statements
+from dispatch_core.storage.sql.forms import Form, Values
+from dispatch_core.storage.sql.session import Session
+from dispatch_core.storage.sql.statements import FormStatements, form_statements
+from dispatch_core.vocabulary.records import Record, RecordType, Ref
+
+Written = dict[Ref, tuple[object, Record | None]]
+"""What was written: the stamp of each row, and the record (None: it is gone)."""
+
+
+@frozen
+class Texts:
+    """The statements of a store's forms, compiled once."""
+
+    forms: Mapping[RecordType, Form]
+    of: Mapping[RecordType, FormStatements]
+    history_insert: str = field(factory=statements.history_insert)
+    counter_add: str = field(factory=statements.counter_add)
+
+    @classmethod
+    def compile(cls, forms: Mapping[RecordType, Form]) -> Texts:
+        """All statements for these forms."""
+        return cls(forms, {record_type: form_statements(form) for record_type, form in forms.items()})
+
+
+def write_changes(session: Session, texts: Texts, changes: Sequence[Change]) -> Written | None:
+    """Write the records; None, having stopped half-way, if one of them is not as it was read."""
+    written: Written = {}
+    batches: dict[str, list[Values]] = {}
+    for change in changes:
+        text, values = _row(texts, change, written)
+        batches.setdefault(text, []).append(values)
+    complete = all(session.write(text, rows) == len(rows) for text, rows in batches.items())
+    return written if complete else None
+
+
+def _row(texts: Texts, change: Change, written: Written) -> tuple[str, Values]:
+    record_type, key = change.ref
+    form, texts_of = texts.forms[record_type], texts.of[record_type]
+    before, after = change.before, change.after
+    if after is None:
+        written[change.ref] = (None, None)
+        return texts_of.delete, _as_read(form, key, before)
+    row = form.values(after)
+    written[change.ref] = (row[form.stamp], after)
+    if before is None:
+        return texts_of.insert, row
+    if form.seldom and form.lean(before, after):
+        return texts_of.update_lean, row[form.key_width : -form.fixed - form.seldom] + _as_read(
+            form, key, before
+        )
+    return texts_of.update, row[form.key_width : -form.fixed] + _as_read(form, key, before)
+
+
+def _as_read(form: Form, key: str, before: Record | None) -> Values:
+    assert before is not None, "a change needs a record before or after it"
+    values = form.split(key)
+    assert values is not None, f"{key!r} is not a key of a {form.record_type}"
+    return (*values, before.version)
+
+
+def write_history(session: Session, texts: Texts, history: Sequence[Recorded], tx: int) -> None:
+    """Append the history of one commit."""
+    if history:
+        rows = [
+            (tx, n, row.ref[0].value, row.ref[1], row.tenant, row.version, row.at_us, row.actor, row.event,
+             dumps(row.data), row.request_id)
+            for n, row in enumerate(history)
+        ]  # fmt: skip
+        session.write(texts.history_insert, rows)
+
+
+def write_counters(
+    session: Session, texts: Texts, counters: Mapping[tuple[str, str], int], server: str
+) -> None:
+    """Add this batch's increments to this server's counters."""
+    if counters:
+        session.write(texts.counter_add, [(server, *name, add) for name, add in counters.items()])
+
+
+def losers(session: Session, texts: Texts, changes: ChangeSet) -> Iterator[Ref]:
+    """The records that are not as they were read; to be asked after the failed save was rolled back."""
+    versions: dict[Ref, int] = {}
+    for record_type, form in texts.forms.items():
+        keys = [change.ref[1] for change in changes.changes if change.ref[0] is record_type]
+        rows = session.rows(texts.of[record_type].versions.text, (keys_json(form, keys),)) if keys else []
+        versions.update({(record_type, form.join(row)): row[form.key_width] for row in rows})
+    for change in changes.changes:
+        if versions.get(change.ref) != (None if change.before is None else change.before.version):
+            yield change.ref
+
+
+def keys_json(form: Form, keys: Sequence[str]) -> str:
+    """The JSON array that names rows: texts, or arrays where a key has several columns."""
+    if form.key_width == 1:
+        return dumps(keys)
+    return dumps([parts for key in keys if (parts := form.split(key)) is not None])
