@@ -92,8 +92,16 @@ def decide(job: Job, attempt: Attempt | None, command: JobCommand, now: int, ter
         return Decision()
     if isinstance(command, JobReport) and (attempt is None or attempt.number != job.live_attempt):
         raise LeaseLostError(f"{job.id}: another attempt has the job now, or none; stop this work")
+    if isinstance(command, EndAttempt) and not _may_end(job, attempt, command):
+        return Decision()
     cell = TABLE[variant_of(job), verb]
     return CELLS[cell](Case(job, attempt, now, terms), command)
+
+
+def _may_end(job: Job, attempt: Attempt | None, command: EndAttempt) -> bool:
+    """Only the open, live attempt ends; anything else that tick saw has been overtaken."""
+    named = attempt is not None and attempt.number == command.number == job.live_attempt
+    return named and attempt is not None and attempt.ended_us is None
 
 
 def _happened(*events: JobEvent) -> Decision:
@@ -233,8 +241,6 @@ def _end_run(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, EndAttempt)
     attempt = case.held
     cause = command.cause or end_cause(attempt, case.now)
-    if attempt.number != command.number or attempt.ended_us is not None:
-        return Decision()
     if cause is None:
         too_far = attempt.deadline_us > case.now + 2 * case.terms.lease_ttl_us
         return Decision(pulse=beat(attempt, command, case.now, case.terms, forced=True) if too_far else None)
@@ -263,7 +269,7 @@ def _over_limit(case: Case, limit: str) -> LimitExceeded:
 def _end_cancel(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, EndAttempt)
     due = command.cause or end_cause(case.held, case.now)
-    return _happened(_cancelled(case)) if due and case.held.number == command.number else Decision()
+    return _happened(_cancelled(case)) if due else Decision()
 
 
 def _due(case: Case, _command: JobCommand) -> Decision:
@@ -317,7 +323,7 @@ def _edit(case: Case, command: JobCommand) -> Decision:
         raise VersionMismatchError(f"{job.id} is at version {job.version}, not {command.if_version}")
     wanted = {field.name: getattr(edit, field.name) for field in attrs.fields(type(edit))}
     spec = attrs.evolve(job.spec, **{name: value for name, value in wanted.items() if value is not UNSET})
-    if spec.retry.max_attempts <= job.attempts_used:
+    if spec.retry != job.spec.retry and spec.retry.max_attempts <= job.attempts_used:
         message = f"must stay above the {job.attempts_used} attempts already used"
         raise InvalidCommandError([FieldProblem("/retry/max_attempts", message)])
     if spec == job.spec:

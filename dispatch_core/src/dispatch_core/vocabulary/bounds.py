@@ -113,8 +113,9 @@ def hints(cls: type) -> dict[str, Any]:
 
 def problems_of(value: Any, path: str = "") -> Iterator[FieldProblem]:
     """Every field of an attrs instance that breaks its annotation or its bound."""
-    for field in attrs.fields(type(value)):
-        yield from _walk(hints(type(value))[field.name], getattr(value, field.name), f"{path}/{field.name}")
+    kind: Any = type(value)
+    for field in attrs.fields(kind):
+        yield from _walk(hints(kind)[field.name], getattr(value, field.name), f"{path}/{field.name}")
 
 
 def _walk(kind: Any, value: object, path: str) -> Iterator[FieldProblem]:
@@ -126,7 +127,7 @@ def _walk(kind: Any, value: object, path: str) -> Iterator[FieldProblem]:
         yield from (FieldProblem(path, found) for note in checks if (found := note.check(value)))
     elif origin in (Union, types.UnionType):
         yield from _walk_union(arguments, value, path)
-    elif origin in (tuple, frozenset):
+    elif origin is tuple:
         yield from _walk_items(origin, arguments[0], value, path)
     elif origin is not None and issubclass(origin, Mapping):
         yield from _walk_mapping(arguments[1], value, path)
@@ -142,12 +143,11 @@ def _walk_union(arguments: tuple[Any, ...], value: object, path: str) -> Iterato
         )
 
 
-def _walk_items(origin: type, item: Any, value: object, path: str) -> Iterator[FieldProblem]:
+def _walk_items(origin: Any, item: Any, value: Any, path: str) -> Iterator[FieldProblem]:
     if not isinstance(value, origin):
         yield FieldProblem(path, "must be a list")
         return
-    items: Collection[object] = value
-    for index, each in enumerate(items):
+    for index, each in enumerate(value):
         yield from _walk(item, each, f"{path}/{index}")
 
 

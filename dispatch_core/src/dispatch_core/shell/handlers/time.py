@@ -25,8 +25,6 @@ def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspac
         return False
     number = command.number if isinstance(command, EndAttempt) else job.live_attempt
     attempt = workspace.attempt(job.id, number)
-    if isinstance(command, EndAttempt) and (attempt is None or attempt.number != job.live_attempt):
-        return False
     decision = decide(job, attempt, command, workspace.now, workspace.terms)
     workspace.decided(job, decision, context)
     return bool(decision.events or decision.pulse)
