@@ -14,7 +14,7 @@ from dispatch_cli.engine.media import make_clip
 
 @pytest.fixture(scope="session", autouse=True)
 def ffmpeg() -> Iterator[Path]:
-    """The ffmpeg of the lock file, so that all machines test the same one, unless DISPATCH_FFMPEG names another."""
+    """The ffmpeg of the lock file, the same on all machines, unless DISPATCH_FFMPEG names another."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISPATCH_FFMPEG", os.environ.get("DISPATCH_FFMPEG") or imageio_ffmpeg.get_ffmpeg_exe())
         yield locate()

@@ -74,7 +74,7 @@ def _eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
 def test_cancel_ends_a_run_within_two_seconds(clip: Path, tmp_path: Path, frozen: bool) -> None:
-    """Even an ffmpeg that does not react: it is dead, the temporary file is gone, the target never appears."""
+    """Even one that does not react: it is dead, the temporary file is gone, the target never appears."""
     work = _Background(clip, tmp_path / "out.mkv")
     pid = work.pid
     if frozen:

@@ -251,7 +251,8 @@ def test_a_result_that_cannot_be_put_in_place_is_a_resource_failure(
 
 LYING = """#!/bin/sh
 case "$*" in
-  *-progress*) for last; do :; done; head -c 3000 "{clip}" > "${{last#file:}}"; echo out_time_us=2000000; echo progress=end ;;
+  *-progress*) for last; do :; done; head -c 3000 "{clip}" > "${{last#file:}}"
+    echo out_time_us=2000000; echo progress=end ;;
   *) exec {ffmpeg} "$@" ;;
 esac
 """

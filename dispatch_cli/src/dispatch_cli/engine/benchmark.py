@@ -72,8 +72,9 @@ def run_benchmark(
 ) -> BenchmarkReport:
     """Measure each (codec, resolution) with its best software encoder and our default preset.
 
-    A cell takes at most 2 s and its share of what is left of the budget. One that fails, or shows not one encoded
-    frame in its time, is left out with its reason. Raises `TranscodeError` `engine` only if this is no ffmpeg.
+    A cell takes at most 2 s and its share of what is left of the budget. One that fails, or shows not one
+    encoded frame in its time, is left out with its reason. Raises `TranscodeError` `engine` only if this is
+    no ffmpeg.
     """
     started = time.monotonic()
     tool = ffmpeg or locate()
@@ -121,7 +122,7 @@ class _Bench:
         )
 
     def _measure(self, options: list[str], size: tuple[int, int], share_s: float) -> tuple[float, Finished]:
-        """Encode a second; if that was quick, use the rest of the time for as much as should fit into two thirds of it."""
+        """Encode a second; if that was quick, as much more as should fit into two thirds of the time left."""
         done = self._encode(options, size, FIRST_MEDIA_S, share_s)
         fits_s = min(FIRST_MEDIA_S * (share_s - done.ran_s) / 1.5 / done.ran_s, MEDIA_S_MAX)
         if done.stopped is None and fits_s >= WORTH_REPEATING:

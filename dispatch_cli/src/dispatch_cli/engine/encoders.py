@@ -1,4 +1,4 @@
-"""What is known about single encoders: which to prefer for a codec, how to say speed and quality, hardware set-up.
+"""What is known about single encoders: which is best for a codec, how to ask for speed and quality.
 
 Nothing here asks the machine; `ffmpeg.probe` does.
 """
@@ -69,7 +69,7 @@ class Coder:
 
 @frozen(kw_only=True)
 class _Tuning:
-    """How one encoder takes speed and quality. `default_*` is used when a job names none: fast before small."""
+    """How one encoder takes speed and quality; `default_*` is for jobs that name none: fast before small."""
 
     speed: str | None = None
     default_speed: str | None = None
@@ -126,7 +126,7 @@ _FAMILIES: Final[Mapping[str, _Tuning]] = MappingProxyType(
 
 
 def software_encoder(codec: str, coders: Collection[Coder]) -> str:
-    """The best of the listed software encoders for a codec. Raises `TranscodeError` `engine` if there is none."""
+    """The best listed software encoder for a codec. Raises `TranscodeError` `engine` if there is none."""
     usable = {c.name for c in coders if c.codec == codec and not c.is_hardware and not c.experimental}
     for name in (*_PREFERRED.get(codec, ()), *sorted(usable)):
         if name in usable:
@@ -145,8 +145,8 @@ def listed(encoder: str, coders: Collection[Coder]) -> Coder:
 def tuning_options(encoder: str, preset: str | None = None, quality: int | None = None) -> list[str]:
     """The options for speed, quality and pixel format of an encoder, in its own words.
 
-    `quality` is the encoder's own scale (`-crf`, `-cq`, `-q:v` …); raises `TranscodeError` `input` for one that takes
-    none, because leaving it out silently would give a file of another size than was asked for.
+    `quality` is the encoder's own scale (`-crf`, `-cq`, `-q:v` …); raises `TranscodeError` `input` for one
+    that takes none, because leaving it out silently would give a file of another size than was asked for.
     """
     tuning = _tuning(encoder)
     options = [*_speed(encoder, tuning, preset), *_quality(encoder, tuning, quality), *tuning.always]
@@ -185,7 +185,7 @@ def _speed(encoder: str, tuning: _Tuning, preset: str | None) -> list[str]:
 
 
 def _vpx_speed(value: str) -> list[str]:
-    """libvpx has two switches: a deadline, and a number which reaches beyond 5 only with the realtime deadline."""
+    """libvpx has two switches: a deadline, and a number that may exceed 5 with the realtime one only."""
     if value in {"best", "good", "realtime"}:
         return ["-deadline", value, "-row-mt", "1"]
     deadline = "good" if value in {"0", "1", "2", "3", "4", "5"} else "realtime"

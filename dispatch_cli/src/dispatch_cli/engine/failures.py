@@ -53,9 +53,10 @@ def _sign(failure_class: FailureClass, *alternatives: str) -> _Sign:
     return _Sign(failure_class, re.compile("|".join(alternatives), re.IGNORECASE))
 
 
-# The first sign found anywhere decides, not the first line: ffmpeg reports a full disk as a muxing error, a trailer
-# error and the reason, in changing order. Resources come first, because what follows from a lack of them looks like
-# any other failure; a missing encoder comes before the input, because ffmpeg then also fails to "open" its files.
+# The first sign found anywhere decides, not the first line: ffmpeg reports a full disk as a muxing error, a
+# trailer error and the reason, in changing order. Resources come first, because what follows from a lack of
+# them looks like any other failure; a missing encoder comes before the input, because ffmpeg then also
+# fails to "open" its files.
 _SIGNS: Final = (
     _sign(
         "resource",
@@ -68,7 +69,7 @@ _SIGNS: Final = (
         r"Read-only file system",
         r"Input/output error",
         r"Stale file handle",
-        r"Error opening output.*: (No such file or directory|Permission denied|Not a directory|Is a directory)",
+        r"Error opening output.*: (No such file|Permission denied|Not a directory|Is a directory)",
     ),
     _sign(
         "engine",

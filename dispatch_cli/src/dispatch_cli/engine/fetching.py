@@ -25,9 +25,9 @@ def fetch(
 ) -> None:
     """Write what is at `url` to `file`.
 
-    A thread of its own reads, because a read from a silent server cannot be interrupted, only abandoned: the thread
-    ends with its next chunk or time limit, writing nowhere. `on_bytes(received, total if known)` is called from here.
-    Raises `TranscodeError` as `sources.open_source` says.
+    A thread of its own reads, because a read from a silent server cannot be interrupted, only abandoned:
+    the thread ends with its next chunk or time limit, writing nowhere. `on_bytes(received, total if known)`
+    is called from here. Raises `TranscodeError` as `sources.open_source` says.
     """
     transfer = _Transfer(url=url, file=file, limits=limits)
     threading.Thread(target=transfer.run, daemon=True).start()
@@ -58,7 +58,7 @@ def _wait(
 
 @define(kw_only=True)
 class _Transfer:
-    """The reading thread's side; the waiting thread looks at `received`, `total`, `done` and then `failure`."""
+    """The reading thread's side; the waiting one looks at `received`, `total`, `done`, then `failure`."""
 
     url: str
     file: IO[bytes]

@@ -54,9 +54,9 @@ class Version:
 def locate(explicit: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
     """The absolute path of the ffmpeg to use.
 
-    The first of: the explicit path or name, the environment variable DISPATCH_FFMPEG, PATH, and the executable that
-    comes with the Python package imageio-ffmpeg. One that is named but cannot be run is an error, not passed over.
-    Raises `TranscodeError` `engine` whose message says how to mend it.
+    The first of: the explicit path or name, the environment variable DISPATCH_FFMPEG, PATH, and the
+    executable that comes with the Python package imageio-ffmpeg. One that is named but cannot be run is an
+    error, not passed over. Raises `TranscodeError` `engine` whose message says how to mend it.
     """
     for named, where in ((explicit, "as given"), (environ.get(ENVIRONMENT_VARIABLE), ENVIRONMENT_VARIABLE)):
         if named:
@@ -93,12 +93,12 @@ def list_decoders(ffmpeg: Path) -> tuple[Coder, ...]:
 def probe(ffmpeg: Path, *, trials_budget_s: float = 10.0) -> dict[str, object]:
     """Facts about an ffmpeg and its machine.
 
-    `ffmpeg` (comparable version), `ffmpeg_build`, sorted lists `encoder`, `decoder`, `hwaccel` and `codec` (what can
-    be encoded), and `os`, `arch`, `cpus`, `memory_gb`.
+    `ffmpeg` (comparable version), `ffmpeg_build`, sorted lists `encoder`, `decoder`, `hwaccel` and `codec`
+    (what can be encoded), and `os`, `arch`, `cpus`, `memory_gb`.
 
-    Software coders are believed. One that needs hardware is listed only if a real encode of three frames with it, or
-    opening its device, succeeded just now: ffmpeg lists what it was compiled with. Trials that do not fit into the
-    budget count as failed. Raises `TranscodeError` `engine` if this is no ffmpeg.
+    Software coders are believed. One that needs hardware is listed only if a real encode of three frames
+    with it, or opening its device, succeeded just now: ffmpeg lists what it was compiled with. Trials that
+    do not fit into the budget count as failed. Raises `TranscodeError` `engine` if this is no ffmpeg.
     """
     version = read_version(ffmpeg)
     deadline = time.monotonic() + trials_budget_s

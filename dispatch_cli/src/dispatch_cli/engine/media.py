@@ -15,7 +15,8 @@ from dispatch_cli.engine.process import WATCHED, Child, Finished, capture
 
 PROBE_TIMEOUT_S: Final = 30.0
 
-# Anchored to the indentation that ffmpeg gives these lines: titles and tags are free text and stand further in.
+# Anchored to the indentation that ffmpeg gives these lines: titles and tags are free text and stand further
+# in.
 _DURATION: Final = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d)\.(\d\d)", re.MULTILINE)
 _STREAM: Final = re.compile(r"^  Stream #0:\d+.*?: (Video|Audio): (\w+)(.*)$", re.MULTILINE)
 _SIZE: Final = re.compile(r", (\d{1,5})x(\d{1,5})\b")
@@ -27,7 +28,8 @@ _SHORT_US: Final = 500_000
 class MediaInfo:
     """What a media file says of itself; None where it does not say, or has no such stream.
 
-    `width`, `height`, `fps` and `video_codec` are those of the first video stream that is not a cover picture.
+    `width`, `height`, `fps` and `video_codec` are those of the first video stream that is not a cover
+    picture.
     """
 
     duration_us: int | None
@@ -40,19 +42,20 @@ class MediaInfo:
 
 
 def file_argument(path: Path) -> str:
-    """A path as ffmpeg takes it for a file, whatever characters it has: `-x`, `a:b` and `http:` are names, too."""
+    """A path as ffmpeg takes it for a file, whatever is in it: `-x`, `a:b` and `http:` are names, too."""
     return f"file:{path.absolute()}"
 
 
 def input_options(path: Path) -> list[str]:
-    """Options that open a local file and nothing else: a playlist cannot make ffmpeg fetch from the network."""
+    """Options that open a local file and nothing else: a playlist cannot make ffmpeg use the network."""
     return ["-protocol_whitelist", "file", "-i", file_argument(path)]
 
 
 def probe_media(path: Path, ffmpeg: Path | None = None) -> MediaInfo:
     """What `ffmpeg -i` tells of a file, in some 30 ms and without ffprobe.
 
-    Raises `TranscodeError`: `input` if the file is missing, unreadable or no media, `timeout` if its storage hangs.
+    Raises `TranscodeError`: `input` if the file is missing, unreadable or no media, `timeout` if its
+    storage hangs.
     """
     size_bytes = _size(path)
     said = capture(
@@ -86,8 +89,8 @@ def parse_media(report: str, size_bytes: int) -> MediaInfo:
 def verify_decodes(path: Path, ffmpeg: Path | None = None, *, timeout_s: float = 3_600.0) -> MediaInfo:
     """Decode the whole file and return what it says of itself, `duration_us` being what was really decoded.
 
-    Raises `TranscodeError` `input` at the first frame that is damaged, or when the file ends before the duration it
-    declares (ffmpeg itself calls a file cut in half a success); `timeout` after `timeout_s`.
+    Raises `TranscodeError` `input` at the first frame that is damaged, or when the file ends before the
+    duration it declares (ffmpeg itself calls a file cut in half a success); `timeout` after `timeout_s`.
     """
     tool = ffmpeg or locate()
     media = probe_media(path, tool)
@@ -102,12 +105,12 @@ def verify_decodes(path: Path, ffmpeg: Path | None = None, *, timeout_s: float =
 
 
 def falls_short(reached_us: int, declared_us: int) -> bool:
-    """Whether media ended early: by more than half a second and 5 %, since declared durations are approximate."""
+    """Whether media ended early: by more than half a second and 5 %, as declared durations are rounded."""
     return declared_us - reached_us > max(min(_SHORT_US, declared_us // 4), declared_us // 20)
 
 
 def check_folder(path: Path) -> None:
-    """Raise `TranscodeError` `resource` unless a file can be made at `path`: better known before than after hours."""
+    """Raise `TranscodeError` `resource` unless a file can be made at `path`."""
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise TranscodeError(
             "resource", f"the folder {path.parent} is missing or not writable on this engine"

@@ -24,12 +24,13 @@ PROGRESS_LINE_BYTES_MAX: Final = 4_096
 PROGRESS_KEYS_MAX: Final = 64
 SILENCE_S: Final = 0.25
 
-# Every run of ffmpeg that can be long starts with these: no terminal, errors only, progress as key=value lines.
+# Every run of ffmpeg that can be long starts with these: no terminal, errors only, progress as key=value
+# lines.
 WATCHED: Final = ("-nostdin", "-hide_banner", "-v", "error", "-progress", "pipe:1", "-stats_period", "0.25")
 
-# Linux ends the child with its parent only if the child itself asks for it before exec. Doing that in `preexec_fn`
-# runs Python between fork and exec, which may deadlock in a process with threads; a tiny interpreter in between
-# (20 ms) may not. The second line is for a parent that died before the request.
+# Linux ends the child with its parent only if the child itself asks for it before exec. Doing that in
+# `preexec_fn` runs Python between fork and exec, which may deadlock in a process with threads; a tiny
+# interpreter in between (20 ms) may not. The second line is for a parent that died before the request.
 _TIED_TO_PARENT: Final = (
     "import ctypes, os, sys\n"
     "ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
@@ -59,7 +60,7 @@ class Reading:
 
 @frozen(kw_only=True)
 class Finished:
-    """How a child ended: its exit code (negative: the signal), the end of its stderr, and who stopped it, if we did."""
+    """How a child ended: exit code (negative: the signal), the end of its stderr, why we stopped it."""
 
     exit_code: int
     stderr: str
@@ -89,7 +90,7 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
 
 def capture(arguments: Sequence[str | Path], *, timeout_s: float) -> Captured:
-    """Run a short command to its end. Raises `TranscodeError` `timeout`, or `engine` if it cannot be started."""
+    """Run a short command. Raises `TranscodeError` `timeout`, or `engine` if it cannot be started."""
     command = [str(argument) for argument in arguments]
     try:
         done = subprocess.run(
@@ -110,9 +111,9 @@ def capture(arguments: Sequence[str | Path], *, timeout_s: float) -> Captured:
 class Child:
     """A running ffmpeg: a process group of its own, its newest progress, the tail of its stderr.
 
-    Use it as a context manager: leaving the block ends the process, whatever happened. On Linux the process also
-    dies with the thread that made it, so stay in that thread for as long as it runs; elsewhere it may outlive a killed
-    agent by as long as it takes it to notice the closed pipe.
+    Use it as a context manager: leaving the block ends the process, whatever happened. On Linux the process
+    also dies with the thread that made it, so stay in that thread for as long as it runs; elsewhere the
+    ffmpeg of a killed agent may run to its end, into a temporary file that nobody publishes.
     """
 
     def __init__(self, arguments: Sequence[str | Path]) -> None:
@@ -148,7 +149,8 @@ class Child:
     def follow(self, on_reading: Callable[[Reading], None], limits: Limits) -> Finished:
         """Wait for the end, hand on each newest reading, and stop the child when it reaches a limit.
 
-        Readings that come while `on_reading` is busy are skipped but for the newest, so a slow caller slows nothing.
+        Readings that come while `on_reading` is busy are skipped but for the newest, so a slow caller slows
+        nothing.
         """
         last = Reading()
         advanced = time.monotonic()
@@ -165,7 +167,7 @@ class Child:
         return self._finished(last)
 
     def stop(self, why: Stopped, *, grace_s: float = 1.0) -> None:
-        """End the process group: SIGTERM, and SIGKILL after the grace. May be called from any thread, repeatedly."""
+        """End the process group: SIGTERM, SIGKILL after the grace. For any thread, any number of times."""
         if self._process.poll() is not None:
             return
         self._stopped = self._stopped or why

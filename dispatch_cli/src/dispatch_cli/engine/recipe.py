@@ -27,11 +27,12 @@ CRF_MAX: Final = 63
 class Transcode:
     """One source made into one target.
 
-    `source` is a path, file://, http:// or https://; `target` a path or file:// whose suffix names the container: mp4,
-    mov, mkv or webm. Without an `encoder` the best software encoder for `codec` is taken, with one `codec` only names
-    what it should be. `preset` and `crf` are in the words and on the scale of that encoder; without a
-    preset speed goes before size. `width` and `height` are a box that the picture is fitted into, keeping its shape; one alone decides the other.
-    `audio` is `aac`, `opus`, `mp3`, `vorbis`, `flac`, `copy` or `none`; by default what suits the container.
+    `source` is a path, file://, http:// or https://; `target` a path or file:// whose suffix names the
+    container: mp4, mov, mkv or webm. Without an `encoder` the best software encoder for `codec` is taken,
+    with one `codec` only names what it should be. `preset` and `crf` are in the words and on the scale of
+    that encoder; without a preset speed goes before size. `width` and `height` are a box that the picture
+    is fitted into, keeping its shape; one alone decides the other. `audio` is `aac`, `opus`, `mp3`,
+    `vorbis`, `flac`, `copy` or `none`; by default what suits the container.
     """
 
     source: str
@@ -104,7 +105,8 @@ def command_options(
 ) -> list[str]:
     """All options, inputs and outputs that turn `source`, described by `media`, into `output`.
 
-    The muxer is named, so that the output may have any name. Raises `TranscodeError` for what cannot be combined.
+    The muxer is named, so that the output may have any name. Raises `TranscodeError` for what cannot be
+    combined.
     """
     container = _container(transcode)
     _check_container(container, encoder, transcode)
@@ -209,6 +211,7 @@ def _audio(wanted: str, media: MediaInfo, coders: Collection[Coder]) -> list[str
     if wanted == "copy":
         return ["-map", "0:a?", "-c:a", "copy"]
     encoder = software_encoder(wanted, coders)
-    # libopus refuses the side-channel layouts of most surround sound; these are the same speakers by other names.
+    # libopus refuses the side-channel layouts of most surround sound; these are the same speakers by other
+    # names.
     layouts = ["-af", "aformat=channel_layouts=7.1|5.1|stereo|mono"] if encoder == "libopus" else []
     return ["-map", "0:a?", "-c:a", encoder, *layouts]

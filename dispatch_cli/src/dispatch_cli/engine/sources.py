@@ -28,12 +28,13 @@ def open_source(
 ) -> Iterator[Path]:
     """The local file of a source, for as long as the block lasts.
 
-    A remote one is fetched into a temporary file (in `folder`, or where the system keeps them), which is removed at
-    the end; `on_bytes(received, total if known)` follows it. Setting `cancelled` ends a fetch within 0.2 s, even one
-    from a server that says nothing.
+    A remote one is fetched into a temporary file (in `folder`, or where the system keeps them), which is
+    removed at the end; `on_bytes(received, total if known)` follows it. Setting `cancelled` ends a fetch
+    within 0.2 s, even one from a server that says nothing.
 
-    Raises `TranscodeError`: `input` for a source that is missing, unreadable, too large, refused by its server or
-    of no known kind; `timeout` for one that is silent or too slow; `resource` if the disk is full; `cancelled`.
+    Raises `TranscodeError`: `input` for a source that is missing, unreadable, too large, refused by its
+    server or of no known kind; `timeout` for one that is silent or too slow; `resource` if the disk is
+    full; `cancelled`.
     """
     if not is_remote(source):
         yield _readable(local_path(source))
@@ -53,7 +54,7 @@ def is_remote(location: str) -> bool:
 
 
 def local_path(location: str) -> Path:
-    """The path that a plain path or a file:// URL names. Raises `TranscodeError` `input` for anything else."""
+    """The path that a path or file:// URL names. Raises `TranscodeError` `input` for anything else."""
     if not location or "\0" in location:
         raise TranscodeError("input", "a location is a non-empty path or URL without NUL characters")
     if "://" not in location:
@@ -107,7 +108,7 @@ def _readable(path: Path) -> Path:
 
 @contextmanager
 def _temporary(source: str, folder: Path | None) -> Iterator[IO[bytes]]:
-    """A temporary file with the suffix of the source, which helps ffmpeg with the formats known by name only."""
+    """A temporary file with the suffix of the source: ffmpeg knows a few formats by name only."""
     suffix = _SUFFIX.search(_split(source).path)
     try:
         file = tempfile.NamedTemporaryFile(  # noqa: SIM115  # closed and removed below

@@ -1,4 +1,4 @@
-"""Run one transcode: watch it, limit it, cancel it, and let its result appear at the target whole or not at all."""
+"""Run one transcode: watch, limit or cancel it; its result appears at the target whole or not at all."""
 
 import os
 import re
@@ -32,8 +32,9 @@ _TAG: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Progress:
     """How far a run is. `fraction` never falls and is 1 only once the target exists.
 
-    In stage `fetch` it is 0 and `total_size_bytes` counts what was fetched; in stage `encode` `total_size_bytes` is
-    the size of the output so far. `fraction` stays 0 if the source does not say how long it is.
+    In stage `fetch` it is 0 and `total_size_bytes` counts what was fetched; in stage `encode`
+    `total_size_bytes` is the size of the output so far. `fraction` stays 0 if the source does not say how
+    long it is.
     """
 
     stage: Literal["fetch", "encode", "done"]
@@ -71,9 +72,9 @@ def temporary_path(target: Path, attempt_tag: str) -> Path:
 class TranscodeRun:
     """One run of a transcode. `run` once, in a thread that waits for it; `cancel` from any other.
 
-    `attempt_tag` makes the temporary name unique among attempts at the same target, which may overlap when a lease was
-    lost. `coders` is the result of `list_encoders`, to be had once per engine. Remote sources are fetched into
-    `scratch`. ffmpeg gets `limits`; a progress callback that raises ends the run.
+    `attempt_tag` makes the temporary name unique among attempts at the same target, which may overlap when
+    a lease was lost. `coders` is the result of `list_encoders`, to be had once per engine. Remote sources
+    are fetched into `scratch`. ffmpeg gets `limits`; a progress callback that raises ends the run.
     """
 
     def __init__(
@@ -221,14 +222,14 @@ class TranscodeRun:
         if trouble is not None:
             raise trouble
         reached_us, declared_us = done.last.out_time_us or 0, media.duration_us or 0
-        # ffmpeg takes a source that breaks off for one that ends. Errors must have been seen, too, because a source
-        # with subtitles or a tail without pictures is rightly longer than its result.
+        # ffmpeg takes a source that breaks off for one that ends. Errors must have been seen, too, because
+        # a source with subtitles or a tail without pictures is rightly longer than its result.
         if done.stderr.strip() and falls_short(reached_us, declared_us):
             ends = f"{reached_us / 1e6:.2f} s of the {declared_us / 1e6:.2f} s it declares"
             raise TranscodeError("input", f"the source ends at {ends}", done.stderr)
 
     def _look_at_result(self, done: Finished) -> MediaInfo:
-        """A last look at what is about to replace the target; ffmpeg's exit code has been 0 for broken files."""
+        """A last look at what will replace the target; ffmpeg's exit code has been 0 for broken files."""
         try:
             made = probe_media(self._temporary, self._ffmpeg)
         except TranscodeError as error:
