@@ -26,10 +26,14 @@ def foreign(module: Module) -> set[str]:
     """The distributions a module imports from, its own left out."""
     own = module.name.partition(".")[0]
     tops = {name.partition(".")[0] for _, name in module.imports()} - sys.stdlib_module_names - {own}
-    found = {
-        NOT_INSTALLED.get(top) or (DISTRIBUTIONS.get(top) or [f"{top} (not installed)"])[0] for top in tops
-    }
-    return {name.lower() for name in found}
+    return {distribution(top) for top in tops}
+
+
+def distribution(top: str) -> str:
+    """The normalised name of the distribution an import comes from; an editable install names no packages."""
+    known = {member: member for member in MEMBERS} | NOT_INSTALLED
+    name = known.get(top) or (DISTRIBUTIONS.get(top) or [f"{top} (not installed)"])[0]
+    return name.lower().replace("_", "-")
 
 
 @pytest.mark.parametrize("member", MEMBERS)
