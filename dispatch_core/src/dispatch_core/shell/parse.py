@@ -26,7 +26,9 @@ class _WrongError(ValueError):
 
 
 def _plain(kind: type) -> Any:
-    def hook(value: object, _: type) -> object:
+    def hook(value: object, target: type) -> object:
+        if issubclass(target, Enum):  # cattrs takes a StrEnum for a str
+            return _enum(value, target)
         if kind is int and isinstance(value, float) and value.is_integer():
             return int(value)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
