@@ -1,0 +1,90 @@
+"""Who is calling: an API key for everything that does not say it is open. Deny by default."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+import falcon
+
+from dispatch_http.grammar import BEARER, HOST
+from dispatch_http.problems import Refusal
+from dispatch_http.settings import ApiKey, HttpSettings, is_loopback
+
+_CHALLENGE = 'Bearer realm="dispatch"'
+
+
+@runtime_checkable
+class Open(Protocol):
+    """A resource that answers without a key. The test of the route table lists them all."""
+
+    needs_key: bool
+
+
+class Auth:
+    """Sets ``req.context.actor`` or refuses. Works before the resource, after the route is known."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._keys = settings.keys
+        self._anonymous = "anonymous-loopback" if settings.loopback else "anonymous"
+        self._trusts_host = not settings.loopback
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, object]
+    ) -> None:
+        """Check the key, unless the resource is open or the server has none."""
+        if isinstance(resource, Open) and not resource.needs_key:
+            return
+        presented = _presented(req)
+        if not self._keys:
+            self._check_site(req)
+            req.context.actor = self._anonymous
+            return
+        key = None if presented is None else _matching(self._keys, presented)
+        if key is None:
+            raise _unauthorized(presented)
+        req.context.actor = f"key:{key.name}"
+
+    def _check_site(self, req: falcon.Request) -> None:
+        """Without keys, being able to reach this machine is the only credential, and a browser lends it to
+        every page it shows. So pages of other sites, and names that were pointed here, are refused.
+        """
+        host = HOST.fullmatch(req.get_header("Host") or "")
+        if not self._trusts_host and host and not is_loopback(host[1]):
+            raise Refusal("foreign-origin", "without a key this server answers to localhost only")
+        origin = req.get_header("Origin")
+        if origin is not None and urlsplit(origin).netloc != req.get_header("Host"):
+            raise Refusal("foreign-origin", "without a key this server refuses other sites' pages")
+
+
+def _presented(req: falcon.Request) -> str | None:
+    """The key text of the request, or None. Two of them are refused: which one counts would be a guess."""
+    authorization, legacy = req.get_header("Authorization"), req.get_header("X-API-Key")
+    if authorization is not None and legacy is not None:
+        raise Refusal("invalid-header", "send either Authorization or X-API-Key")
+    if authorization is None:
+        if legacy is not None and ("," in legacy or " " in legacy):
+            raise Refusal("invalid-header", "X-API-Key must hold one key")
+        return legacy
+    if "," in authorization:
+        raise Refusal("invalid-header", "send one Authorization header with one key")
+    bearer = BEARER.fullmatch(authorization)
+    return bearer[1] if bearer else ""
+
+
+def _matching(keys: tuple[ApiKey, ...], presented: str) -> ApiKey | None:
+    """The key with this text. Every one is compared, in constant time, whichever matches."""
+    digest = hashlib.sha256(presented.encode("utf-8", "replace")).digest()
+    matches = [key for key in keys if hmac.compare_digest(key.digest, digest)]
+    return matches[0] if matches else None
+
+
+def _unauthorized(presented: str | None) -> Refusal:
+    if presented is None:
+        detail, challenge = "send Authorization: Bearer KEY", _CHALLENGE
+    else:
+        detail, challenge = "this key is not known", f'{_CHALLENGE}, error="invalid_token"'
+    return Refusal("unauthorized", detail, headers={"WWW-Authenticate": challenge})

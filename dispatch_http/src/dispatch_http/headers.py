@@ -1,0 +1,106 @@
+"""Headers: where a request comes from, what it is called, and under which conditions it holds."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+
+import falcon
+
+from dispatch_core import UnknownEngineError, UnknownJobError
+from dispatch_http.grammar import ATTEMPT, ENGINE_ID, HOST, JOB_ID, RECEIPT_KEY, REQUEST_ID
+from dispatch_http.problems import Refusal
+
+_STRONG_TAG = re.compile(r'"([1-9][0-9]{0,18})"')
+_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Stamp:
+    """Middleware: gives every request an id, and every answer the headers that all share."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the caller's request id if it is well formed, else make one."""
+        given = req.get_header("X-Request-Id")
+        well_formed = given is not None and REQUEST_ID.fullmatch(given)
+        req.context.request_id = given if well_formed else secrets.token_hex(8)
+        req.context.actor = "-"
+        req.context.problem = None
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        """Echo the request id; what is read here is stale the moment it is sent."""
+        resp.set_header("X-Request-Id", req.context.request_id)
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        if not resp.get_header("Cache-Control"):
+            resp.set_header("Cache-Control", "no-cache" if resp.etag else "no-store")
+
+
+class Hygiene:
+    """Middleware: refuses requests that two servers could read in two ways, before they are routed."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Check the request line and Host. Servers join repeated headers with a comma, so that shows."""
+        host = req.get_header("Host")
+        if host is None and req.env.get("SERVER_PROTOCOL") == "HTTP/1.1":
+            raise Refusal("invalid-header", "a Host header is required")
+        if host is not None and not HOST.fullmatch(host):
+            raise Refusal("invalid-header", "Host must be one host with an optional port")
+        if not req.env.get("REQUEST_URI", "/").startswith(("/", "*")):
+            raise Refusal("invalid-header", "the request target must be a path")
+
+
+class Ids:
+    """Middleware: an id in the path that no record can have is a record that does not exist."""
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, str]
+    ) -> None:
+        """Check the ids in the path, before anything else sees them."""
+        if not JOB_ID.fullmatch(params.get("job_id", "x")):
+            raise UnknownJobError("no job has such an id: ids have 1 to 64 of a-z, 0-9 and -")
+        if not ENGINE_ID.fullmatch(params.get("engine_id", "x")):
+            raise UnknownEngineError("no engine has such an id: ids have 1 to 100 letters, digits and . _ -")
+        if not ATTEMPT.fullmatch(params.get("number", "1")):
+            raise Refusal("unknown-attempt", "attempts are numbered from 1")
+
+
+def receipt_key(req: falcon.Request) -> str | None:
+    """The idempotency key. Raises Refusal if it is not 1 to 255 visible ASCII characters."""
+    key = req.get_header("Idempotency-Key")
+    if key is not None and not RECEIPT_KEY.fullmatch(key):
+        raise Refusal("invalid-header", "Idempotency-Key must have 1 to 255 visible ASCII characters")
+    return key
+
+
+def refuse_conditions(req: falcon.Request) -> None:
+    """Raises Refusal if the request has a condition that this resource would not check."""
+    for name in ("If-Match", "If-Unmodified-Since"):
+        if req.get_header(name) is not None:
+            raise Refusal("invalid-header", f"{name} is not supported here; PATCH of a job takes If-Match")
+
+
+def if_version(req: falcon.Request) -> int | None:
+    """The version that If-Match names; None if there is none, or any will do.
+
+    Raises Refusal if it is malformed, weak (which never matches a condition to write) or names several.
+    """
+    value = req.get_header("If-Match")
+    if value is None or value.strip() == "*":
+        return None
+    tag = _STRONG_TAG.fullmatch(value.strip())
+    if tag and int(tag[1]) < 2**63:
+        return int(tag[1])
+    raise Refusal("invalid-header", 'If-Match must name one version, such as "7", or be *')
+
+
+def unchanged(req: falcon.Request, version: int) -> bool:
+    """Whether If-None-Match names this version (weak comparison, RFC 9110 section 13.1.2)."""
+    value = req.get_header("If-None-Match")
+    if value is None:
+        return False
+    return value.strip() == "*" or any(
+        tag[0].removeprefix("W/") == f'"{version}"' for tag in _TAG.finditer(value)
+    )
