@@ -1,0 +1,72 @@
+"""The application: routes, middleware and error handling put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from dispatch_core import Dispatcher, DispatchError
+from dispatch_http import problems
+from dispatch_http.admission import Admission, Gate
+from dispatch_http.auth import Auth
+from dispatch_http.desk import Desk
+from dispatch_http.headers import Hygiene, Ids, Stamp
+from dispatch_http.observing import Log, Metrics, Observe, make_log
+from dispatch_http.routes import routes
+from dispatch_http.settings import HttpSettings
+
+
+class DispatchApp(falcon.App[falcon.Request, falcon.Response]):
+    """A Falcon application, with the gate through which its server lets requests in."""
+
+    gate: Gate
+    log: Log
+
+
+def create_app(
+    dispatcher: Dispatcher, settings: HttpSettings | None = None, *, log: Log | None = None
+) -> DispatchApp:
+    """The HTTP API of a dispatcher. Starts no thread and opens nothing; the dispatcher stays the caller's."""
+    settings = settings or HttpSettings()
+    log = log or make_log(json=settings.log_json)
+    metrics = Metrics(dispatcher)
+    gate = Gate(settings.waits_max)
+    app = DispatchApp(
+        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), Auth(settings), Ids()]
+    )
+    app.gate = gate
+    app.log = log
+    for path, resource in routes(Desk(dispatcher=dispatcher, settings=settings, gate=gate), metrics):
+        app.add_route(path, resource)
+    _handle_errors(app, log)
+    return app
+
+
+def _handle_errors(app: DispatchApp, log: Log) -> None:
+    def refused(
+        req: falcon.Request, resp: falcon.Response, error: problems.Refusal, params: dict[str, Any]
+    ) -> None:
+        problems.send(error.problem, req, resp)
+
+    def rejected(
+        req: falcon.Request, resp: falcon.Response, error: DispatchError, params: dict[str, Any]
+    ) -> None:
+        problem = problems.of_core(error)
+        if problem.status >= 500:
+            log.warning("trouble", code=problem.code, detail=str(error), request_id=req.context.request_id)
+        problems.send(problem, req, resp)
+
+    def unrouted(
+        req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]
+    ) -> None:
+        problems.send(problems.of_falcon(error), req, resp)
+
+    def failed(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+        log.error("failure", request_id=req.context.request_id, route=req.uri_template, exc_info=error)
+        problems.send(problems.unexpected(), req, resp)
+
+    app.add_error_handler(Exception, failed)
+    app.add_error_handler(falcon.HTTPError, unrouted)
+    app.add_error_handler(DispatchError, rejected)
+    app.add_error_handler(problems.Refusal, refused)

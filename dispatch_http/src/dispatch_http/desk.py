@@ -1,0 +1,44 @@
+"""What every resource has at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+from attrs import frozen
+
+from dispatch_core import Context, Dispatcher
+from dispatch_http.admission import Gate
+from dispatch_http.body import read_json
+from dispatch_http.headers import receipt_key, refuse_conditions
+from dispatch_http.settings import HttpSettings
+
+
+@frozen(kw_only=True)
+class Desk:
+    """The dispatcher, the settings and the gate; and the request's own view of them."""
+
+    dispatcher: Dispatcher
+    settings: HttpSettings
+    gate: Gate
+
+    def asking(self, req: falcon.Request) -> Dispatcher:
+        """The dispatcher for questions in the caller's name."""
+        return self.dispatcher.acting(_context(req, None))
+
+    def acting(self, req: falcon.Request, *, conditional: bool = False) -> Dispatcher:
+        """The dispatcher for commands in the caller's name, under the request's idempotency key if it has one.
+
+        Raises Refusal if the key is malformed, or if there is a condition the resource does not check.
+        """
+        if not conditional:
+            refuse_conditions(req)
+        return self.dispatcher.acting(_context(req, receipt_key(req)))
+
+    def body(self, req: falcon.Request, *, clean: bool = True) -> Any:
+        """The JSON body, ``{}`` if there is none. Raises Refusal."""
+        return read_json(req, self.settings, clean=clean)
+
+
+def _context(req: falcon.Request, key: str | None) -> Context:
+    return Context(actor=req.context.actor, request_id=req.context.request_id, receipt_key=key)

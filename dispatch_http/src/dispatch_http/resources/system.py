@@ -1,0 +1,85 @@
+"""The system: counts, version, health, metrics."""
+
+from __future__ import annotations
+
+import falcon
+from attrs import frozen
+
+from dispatch_core import ClosedError
+from dispatch_http import __version__
+from dispatch_http.answers import send
+from dispatch_http.desk import Desk
+from dispatch_http.observing import Metrics
+from dispatch_http.parameters import Asked
+
+
+@frozen
+class SystemStatus:
+    """How many of everything, and whether the books balance."""
+
+    desk: Desk
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Count."""
+        Asked(req)
+        stats = self.desk.asking(req).stats()
+        form = {
+            "jobs": dict(stats.jobs),
+            "accepted": stats.accepted,
+            "engines": dict(stats.engines),
+            "identity_holds": stats.identity_holds,
+            "version": __version__,
+        }
+        send(resp, form)
+
+
+@frozen
+class Version:
+    """Which version answers."""
+
+    needs_key = False
+    when_draining = True
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Tell."""
+        send(resp, {"name": "dispatch", "version": __version__})
+
+
+@frozen
+class Live:
+    """Whether the process answers at all. False means: restart it."""
+
+    needs_key = False
+    when_draining = True
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """It does."""
+        send(resp, {"status": "live"})
+
+
+@frozen
+class Ready:
+    """Whether it makes sense to send work here: not draining, and the store answers."""
+
+    desk: Desk
+    needs_key = False
+    when_draining = True
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Look at the gate and make one round trip to the store."""
+        if self.desk.gate.draining:
+            raise ClosedError("the server is shutting down")
+        with self.desk.dispatcher.storage.read() as snapshot:
+            snapshot.now()
+        send(resp, {"status": "ready"})
+
+
+@frozen
+class MetricsPage:
+    """Counts and times in the exposition format of Prometheus."""
+
+    metrics: Metrics
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Count."""
+        resp.data, resp.content_type = self.metrics.page()
