@@ -1,0 +1,184 @@
+"""The server: waitress around the application, the tick beside it, and a way down that cuts nobody off."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from dispatch_core import Dispatcher
+from dispatch_http.admission import counted
+from dispatch_http.app import DispatchApp
+from dispatch_http.framing import StrictChannel
+from dispatch_http.listening import allow_descriptors, bind, refuse_newcomers
+from dispatch_http.settings import HttpSettings, refuse_open_door
+from dispatch_http.ticking import Ticking
+
+_SETTLE_S = 0.1
+_POLL_S = 0.01
+_STOP_MARGIN_S = 5.0
+
+
+class Server:
+    """Serves an application over one socket. ``start`` and ``stop``, or ``serve_forever``, once.
+
+    Raises SettingsError if the settings would let strangers in, or the address cannot be had. Slow
+    clients cost a connection each, not a thread; deadlines for their headers and bodies are not enforced.
+    """
+
+    def __init__(
+        self, app: DispatchApp, dispatcher: Dispatcher, settings: HttpSettings | None = None
+    ) -> None:
+        self._settings = settings or HttpSettings()
+        refuse_open_door(self._settings)
+        allow_descriptors(self._settings.connections_max)
+        self._dispatcher = dispatcher
+        self._gate = app.gate
+        self._log = app.log
+        self._ticking = Ticking(dispatcher, app.log)
+        self._listener = bind(self._settings)
+        self._host, self._port = self._listener.getsockname()[:2]
+        self._sockets: dict[int, Any] = {}
+        self._app = counted(app, self._gate)
+        self._waitress: Any = None
+        self._loop = threading.Thread(target=self._serve, name="dispatch-http", daemon=True)
+        self._stopped = False
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; never 0."""
+        return int(self._port)
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen and tick, in threads of their own. When it returns, connections are accepted."""
+        self._waitress = _waitress(self._app, self._settings, self._listener, self._sockets)
+        self._waitress.draining = False
+        self._waitress.channel_class = StrictChannel
+        self._loop.start()
+        self._ticking.start()
+        self._log.info("listening", url=self.url, keys=len(self._settings.keys))
+
+    def _serve(self) -> None:
+        self._waitress.run()
+
+    def stop(self, grace_s: float | None = None) -> bool:
+        """Drain, close the dispatcher, stop. Whether every request got its answer within the grace."""
+        if self._stopped:
+            return True
+        self._stopped = True
+        until = time.monotonic() + (self._settings.drain_grace_s if grace_s is None else grace_s)
+        finished = self._drain(until) if self._waitress is not None else True
+        self._ticking.stop()
+        self._dispatcher.close()
+        self._shut(until)
+        self._log.info("stopped", drained=finished)
+        return finished
+
+    def _drain(self, until: float) -> bool:
+        """Refuse what is new, release who waits, let the rest finish; then accept nobody any more."""
+        self._log.info("draining")
+        self._waitress.draining = True
+        self._gate.drain()
+        self._dispatcher.stop_waiting()
+        finished = self._gate.await_nobody(until)
+        if refuse_newcomers(self._listener):
+            time.sleep(min(_SETTLE_S, max(0.0, until - time.monotonic())))
+        return self._await_silence(until) and finished
+
+    def _await_silence(self, until: float) -> bool:
+        """Whether, before ``until``, all that was accepted was answered and all answers were sent."""
+        quiet = 0
+        while quiet < 3 and time.monotonic() < until:
+            channels = list(self._waitress.active_channels.values())
+            busy = any(
+                channel.requests or channel.request or channel.total_outbufs_len for channel in channels
+            )
+            quiet = 0 if busy else quiet + 1
+            time.sleep(_POLL_S)
+        return quiet >= 3
+
+    def _shut(self, until: float) -> None:
+        if self._waitress is None:
+            self._listener.close()
+            return
+        left_s = max(0.0, until - time.monotonic())
+        self._waitress.task_dispatcher.shutdown(timeout=min(_STOP_MARGIN_S, left_s + 1))
+        self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
+        self._loop.join(_STOP_MARGIN_S)
+
+    def serve_forever(self) -> int:
+        """Serve until SIGTERM or SIGINT, then stop. The exit status: 0 if everybody was answered in time.
+
+        A second signal, or a stop that hangs beyond the grace, ends the process at once. Main thread only.
+        """
+        asked = threading.Event()
+        former = _on_signals(asked)
+        try:
+            self.start()
+            asked.wait()
+            doom = threading.Timer(self._settings.drain_grace_s + _STOP_MARGIN_S, os._exit, [1])
+            doom.daemon = True
+            doom.start()
+            finished = self.stop()
+            doom.cancel()
+            return 0 if finished else 1
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+def _on_signals(asked: threading.Event) -> dict[signal.Signals, Handler]:
+    """Set ``asked`` at the first SIGTERM or SIGINT, exit at the second. Returns the handlers they had."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            os._exit(128 + number)
+        asked.set()
+
+    return {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int, Any]) -> Any:
+    # Half a task queue is no news here: long-polls come in herds, and each line would be one of thousands.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    return create_server(
+        app,
+        map=sockets,
+        sockets=[listener],
+        threads=settings.threads,
+        connection_limit=settings.connections_max,
+        asyncore_use_poll=True,
+        asyncore_loop_timeout=1,
+        channel_request_lookahead=0,
+        channel_timeout=settings.idle_close_s,
+        max_request_header_size=settings.header_bytes_max,
+        # The application refuses bodies by its own limit, as a problem; this one stops what is far beyond.
+        max_request_body_size=settings.body_bytes_max * 2 + 1,
+        ident=None,
+        expose_tracebacks=False,
+        clear_untrusted_proxy_headers=True,
+    )

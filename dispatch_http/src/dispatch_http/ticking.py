@@ -1,0 +1,50 @@
+"""The thread that lets time pass: it ticks the dispatcher until it is told to stop."""
+
+from __future__ import annotations
+
+import threading
+
+from dispatch_core import ClosedError, Dispatcher, DispatchError
+from dispatch_http.observing import Log
+
+BACK_OFF_MAX_S = 30.0
+
+
+class Ticking:
+    """One thread. A failing store slows it down and never ends it: when the store is back, so is the time."""
+
+    def __init__(self, dispatcher: Dispatcher, log: Log) -> None:
+        self._dispatcher = dispatcher
+        self._log = log
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dispatch-tick", daemon=False)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the present tick and end the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        period_s = self._dispatcher.settings.tick_s
+        delay_s = period_s
+        while not self._stop.wait(delay_s):
+            delay_s = period_s if self._tick() else min(delay_s * 2, max(BACK_OFF_MAX_S, period_s))
+
+    def _tick(self) -> bool:
+        try:
+            while self._dispatcher.tick().more and not self._stop.is_set():
+                pass
+        except ClosedError:
+            self._stop.set()
+        except DispatchError as error:
+            self._log.warning("tick failed", code=error.code, detail=str(error))
+            return False
+        except Exception:  # noqa: BLE001  # whatever it was, time must go on for everything else
+            self._log.exception("tick failed")
+            return False
+        return True
