@@ -282,3 +282,24 @@ def test_the_child_gets_no_secrets_and_speaks_plainly() -> None:
         "SVT_LOG": "4",
     }
     assert child_environment(given) == {"PATH": "/bin", "AV_LOG_FORCE_NOCOLOR": "1", "SVT_LOG": "1"}
+
+
+def test_the_caller_has_the_last_word_before_the_target_appears(clip: Path, tmp_path: Path) -> None:
+    """`before_publish` sees the whole result under its temporary name; if it raises, the target stays as it was."""
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"somebody else's")
+    seen: list[int] = []
+
+    def refuse() -> None:
+        seen.append(temporary_path(target, "1.1").stat().st_size)
+        raise TranscodeError("cancelled", "the lease is lost")
+
+    run = TranscodeRun(
+        Transcode(source=str(clip), target=str(target)), attempt_tag="1.1", before_publish=refuse
+    )
+    with pytest.raises(TranscodeError, match="the lease is lost"):
+        run.run()
+    assert seen
+    assert seen[0] > 1_000
+    assert target.read_bytes() == b"somebody else's"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]

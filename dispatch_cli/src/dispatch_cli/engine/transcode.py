@@ -74,7 +74,8 @@ class TranscodeRun:
 
     `attempt_tag` makes the temporary name unique among attempts at the same target, which may overlap when
     a lease was lost. `coders` is the result of `list_encoders`, to be had once per engine. Remote sources
-    are fetched into `scratch`. ffmpeg gets `limits`; a progress callback that raises ends the run.
+    are fetched into `scratch`. ffmpeg gets `limits`; a progress callback that raises ends the run. `before_publish` is called once,
+    when the whole result is on disk and lacks only its name; by raising it leaves the target as it was.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class TranscodeRun:
         fetch_limits: FetchLimits | None = None,
         scratch: Path | None = None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
+        before_publish: Callable[[], None] = lambda: None,
     ) -> None:
         self._transcode = transcode
         self._target = transcode.target_path
@@ -98,6 +100,7 @@ class TranscodeRun:
         self._fetch_limits = fetch_limits or FetchLimits()
         self._scratch = scratch
         self._on_progress = on_progress
+        self._before_publish = before_publish
         self._fraction = 0.0
         self._lock = threading.Lock()  # guards the three that follow
         self._child: Child | None = None
@@ -247,6 +250,7 @@ class TranscodeRun:
     def _publish(self) -> None:
         try:
             _sync(self._temporary)
+            self._before_publish()
             with self._lock:
                 self._check_cancelled()
                 self._temporary.replace(self._target)
