@@ -160,9 +160,9 @@ def _attempt(row: Row) -> Record:
 
 def _split_attempt(key: str) -> Values | None:
     job_id, _, number = key.rpartition("/")
-    if not job_id or not number.isascii() or not number.isdigit() or len(number) > 18:
+    if not job_id or len(number) > 18 or not number.isascii() or not number.isdigit():
         return None
-    return (job_id, int(number))
+    return (job_id, int(number)) if number == str(int(number)) else None
 
 
 # ----- all others: JSON, with what a query may ask for as JSON beside it

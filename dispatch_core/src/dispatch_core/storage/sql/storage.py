@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from dispatch_core.ports.storage import StorageTraits, Transaction
-from dispatch_core.storage.life import Listeners, Wake
+from dispatch_core.storage.life import Wake
 from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form, forms_by_type
 from dispatch_core.storage.sql.session import Session, Watch
@@ -14,7 +15,7 @@ from dispatch_core.storage.sql.sqlite import SqliteFile, SqliteMemory
 from dispatch_core.storage.sql.transaction import Reads, SqlTransaction
 from dispatch_core.storage.sql.writing import Texts
 from dispatch_core.vocabulary.clock import Clock, SystemClock
-from dispatch_core.vocabulary.errors import StorageDamagedError
+from dispatch_core.vocabulary.errors import StorageDamagedError, StorageUnavailableError
 from dispatch_core.vocabulary.records import RecordType
 
 RECORDS_CACHED = 8_000
@@ -44,7 +45,7 @@ class SqlStorage:
         self._clock = clock
         self._reads = Reads(Texts.compile(forms or forms_by_type()))
         self._cache = RecordCache(records_cached)
-        self._listeners = Listeners()
+        self._closed, self._process = False, os.getpid()
         self._incarnation, self._tx = "", 0
         self._open()
 
@@ -70,14 +71,18 @@ class SqlStorage:
         return self._read()
 
     def listen(self, wake: Wake) -> Callable[[], None]:
-        return self._listeners.add(wake)
+        """Nobody calls: a file has one server, and that one knows what it commits."""
+        return lambda: None
 
     def reopen(self) -> None:
         """Drop every connection and what is remembered, keep the lock on the file, and open it anew."""
+        if self._closed or self._process != os.getpid():
+            raise StorageUnavailableError(f"{self._database.name} was closed, or opened before a fork")
         self._database.drop()
         self._open()
 
     def close(self) -> None:
+        self._closed = True
         self._database.close()
         self._cache.clear()
 
@@ -100,8 +105,6 @@ class SqlStorage:
             with writer.transaction(session):
                 yield transaction
             self._cache.committed(transaction.written)
-        if transaction.saved is not None:
-            self._listeners.call(transaction.saved.wake)
 
     @contextmanager
     def _read(self) -> Iterator[Transaction]:
