@@ -1,0 +1,75 @@
+"""What the values of options may look like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from dispatch_cli.durations import parse_duration
+from dispatch_cli.instants import parse_instant, utc_now
+
+FILE_BYTES_MAX: Final = 8 * 1024 * 1024
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written as 90s, 10m, 2h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        try:
+            return value if isinstance(value, float) else parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Instant(click.ParamType[str]):
+    """A time, or a duration from now: 2030-01-31T12:00:00Z, +2h."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """RFC 3339 text in UTC."""
+        try:
+            return parse_instant(str(value), utc_now())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class JsonObject(click.ParamType[Mapping[str, object]]):
+    """A JSON object, or @FILE that holds one."""
+
+    name = "json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Mapping[str, object]:
+        """The object."""
+        if isinstance(value, Mapping):
+            return value
+        try:
+            found = json.loads(_content(str(value)))
+        except (OSError, ValueError) as error:
+            self.fail(f"{str(value)[:100]!r}: {error}", param, ctx)
+        if not isinstance(found, dict):
+            self.fail("must be a JSON object such as '{\"name\": 1}'", param, ctx)
+        return found
+
+
+def _content(value: str) -> str:
+    if not value.startswith("@"):
+        return value
+    path = Path(value[1:])
+    if path.stat().st_size > FILE_BYTES_MAX:
+        raise ValueError(f"is larger than {FILE_BYTES_MAX} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+DURATION: Final = Duration()
+INSTANT: Final = Instant()
+JSON_OBJECT: Final = JsonObject()
