@@ -1,0 +1,278 @@
+"""The target that is a database on this machine, worked on by the core itself."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, assert_never
+
+from dispatch_cli import __version__
+from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
+from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb
+from dispatch_core import (
+    Context,
+    Dispatcher,
+    DispatchError,
+    Engine,
+    EngineStatus,
+    InvalidCommandError,
+    Job,
+    Query,
+)
+from dispatch_core.forms import (
+    attempt_form,
+    edit_from_form,
+    engine_form,
+    explanation_form,
+    job_form,
+    parse_instant,
+    recorded_form,
+    spec_from_form,
+)
+
+_PLACE: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})")
+
+
+def open_local(database: str, *, create: bool) -> LocalTarget:
+    """The target of a database named by its path or URL. Raises CommandFailure."""
+    from dispatch_core.storage import create_storage
+
+    with core_errors():
+        storage = create_storage(database, init=create)
+    dispatcher = Dispatcher(storage)
+
+    def close() -> None:
+        dispatcher.close()
+        storage.close()
+
+    return LocalTarget(dispatcher, close)
+
+
+class LocalTarget:
+    """A dispatcher in this process, acting for the user who runs it. Fulfils ``Target``."""
+
+    def __init__(self, dispatcher: Dispatcher, close: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
+        self._close = close
+        self._actor = f"local:{_user()}"
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with core_errors():
+            self._close()
+
+    @contextmanager
+    def _acting(self, key: str | None = None) -> Iterator[Dispatcher]:
+        with core_errors():
+            yield self._dispatcher.acting(Context(actor=self._actor, receipt_key=key))
+
+    # ----- jobs
+
+    def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return job_form(acting.submit(spec_from_form(form)))
+
+    def job(self, job_id: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return job_form(acting.job(job_id))
+
+    def jobs(self, query: JobQuery) -> Form:
+        """See ``Target``."""
+        where = {
+            "state": tuple(query.states),
+            "kind": () if query.kind is None else (query.kind,),
+            "engine_id": () if query.engine_id is None else (query.engine_id,),
+        }
+        with self._acting() as acting:
+            page = acting.jobs(
+                Query(
+                    where={name: values for name, values in where.items() if values},
+                    sort=_stored_name(query.sort.removeprefix("-")),
+                    descending=query.sort.startswith("-"),
+                    after=None if query.cursor is None else _resume(query.cursor, query.sort),
+                    limit=query.limit,
+                )
+            )
+        jobs = [job_form(job) for job in page.records if isinstance(job, Job)]
+        return {"jobs": jobs, "next_cursor": page.next and _cursor(query.sort, page.next)}
+
+    def edit(
+        self,
+        job_id: str,
+        changes: Mapping[str, object],
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return job_form(acting.update(job_id, edit_from_form(changes), if_version=if_version))
+
+    def act(
+        self, job_id: str, verb: JobVerb, body: Mapping[str, object] | None = None, *, key: str | None = None
+    ) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return job_form(_acted(acting, job_id, verb, body or {}))
+
+    def delete(self, job_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return job_form(acting.delete(job_id))
+
+    def attempts(self, job_id: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return {"attempts": [attempt_form(each) for each in acting.attempts(job_id)]}
+
+    def history(self, job_id: str, *, cursor: str | None = None, limit: int = 100) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            rows = acting.history(job_id, after=None if cursor is None else _after(cursor), limit=limit)
+        events = [recorded_form(row) for row in rows]
+        return {"events": events, "next_cursor": events[-1]["cursor"] if len(events) == limit else None}
+
+    def explain(self, job_id: str, engine_id: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return explanation_form(acting.explain(job_id, engine_id))
+
+    # ----- engines
+
+    def engines(self, *, left: bool = False) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return {"engines": [_engine(each) for each in acting.engines(left=left)]}
+
+    def engine(self, engine_id: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return _engine(acting.engine(engine_id))
+
+    def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return _as_left(acting, _steered(acting, engine_id, verb, reason))
+
+    def deregister(self, engine_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return _as_left(acting, acting.deregister(engine_id))
+
+    # ----- the whole
+
+    def status(self) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            stats = acting.stats()
+        return {
+            "jobs": dict(stats.jobs),
+            "accepted": stats.accepted,
+            "engines": dict(stats.engines),
+            "identity_holds": stats.identity_holds,
+            "version": __version__,
+        }
+
+
+@contextmanager
+def core_errors() -> Iterator[None]:
+    """Within it, errors of the core become failures of the command."""
+    try:
+        yield
+    except InvalidCommandError as error:
+        problems = [Problem(each.path, each.message) for each in error.problems]
+        raise CommandFailure(error.code, str(error), exit_code=ExitCode.INVALID, problems=problems) from error
+    except DispatchError as error:
+        raise CommandFailure(error.code, str(error), exit_code=exit_code_of(error.code)) from error
+
+
+def _acted(acting: Dispatcher, job_id: str, verb: JobVerb, told: Mapping[str, object]) -> Job:
+    reason = str(told.get("reason", ""))
+    match verb:
+        case "cancel":
+            return acting.cancel(job_id, reason=reason)
+        case "hold":
+            return acting.hold(job_id, reason=reason)
+        case "release":
+            return acting.release(job_id)
+        case "requeue":
+            return acting.requeue(job_id)
+        case "restore":
+            return acting.restore(job_id)
+        case "assign":
+            engine_id, until = told.get("engine_id"), told.get("until")
+            return acting.assign(
+                job_id,
+                None if engine_id is None else str(engine_id),
+                until_us=None if until is None else parse_instant(until, "/until"),
+                reason=reason,
+            )
+        case _:
+            assert_never(verb)
+
+
+def _steered(acting: Dispatcher, engine_id: str, verb: EngineVerb, reason: str) -> Engine:
+    match verb:
+        case "drain":
+            return acting.drain(engine_id, reason=reason)
+        case "cordon":
+            return acting.cordon(engine_id, reason=reason)
+        case "resume":
+            return acting.resume(engine_id)
+        case _:
+            assert_never(verb)
+
+
+def _engine(status: EngineStatus) -> Form:
+    return engine_form(status.engine, status.pulse, tuple(status.attempts))
+
+
+def _as_left(acting: Dispatcher, engine: Engine) -> Form:
+    """An engine as a command left it, with its last sign of life and what it runs now."""
+    now = acting.engine(engine.id)
+    return engine_form(engine, now.pulse, tuple(now.attempts))
+
+
+def _stored_name(edge: str) -> str:
+    return edge.removesuffix("_at") + "_us" if edge.endswith("_at") else edge
+
+
+def _cursor(sort: str, after: tuple[str | int, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([sort, *after]).encode()).decode().rstrip("=")
+
+
+def _resume(cursor: str, sort: str) -> tuple[int, str]:
+    try:
+        data = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+    except ValueError:
+        data = None
+    match data:
+        case [str(order), int(value), str(job_id)] if order == sort:
+            return value, job_id
+        case _:
+            raise _no_cursor()
+
+
+def _after(cursor: str) -> tuple[int, int]:
+    found = _PLACE.fullmatch(cursor)
+    if found is None:
+        raise _no_cursor()
+    return int(found[1]), int(found[2])
+
+
+def _no_cursor() -> CommandFailure:
+    message = "the cursor does not belong to this list in this order"
+    return CommandFailure("invalid-parameter", message, exit_code=ExitCode.INVALID)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

@@ -1,0 +1,108 @@
+"""The target behind HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb
+from dispatch_cli.transport import Transport, segment
+
+
+class RemoteTarget:
+    """One or several servers of the same store. Fulfils ``Target``."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _ask(self, path: str, **params: str | int | tuple[str, ...] | None) -> Form:
+        return cast(Form, self._transport.call("GET", path, params=params).form)
+
+    def _tell(self, method: str, path: str, body: Mapping[str, object] | None, key: str | None) -> Form:
+        return cast(Form, self._transport.call(method, path, body=body, key=key).form)
+
+    # ----- jobs
+
+    def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/jobs", form, key)
+
+    def job(self, job_id: str) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/jobs/{segment(job_id)}")
+
+    def jobs(self, query: JobQuery) -> Form:
+        """See ``Target``."""
+        return self._ask(
+            "/jobs",
+            state=",".join(query.states) or None,
+            kind=query.kind,
+            engine=query.engine_id,
+            sort=query.sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+
+    def edit(
+        self,
+        job_id: str,
+        changes: Mapping[str, object],
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Form:
+        """See ``Target``."""
+        path = f"/jobs/{segment(job_id)}"
+        answer = self._transport.call("PATCH", path, body=changes, if_version=if_version, key=key)
+        return cast(Form, answer.form)
+
+    def act(
+        self, job_id: str, verb: JobVerb, body: Mapping[str, object] | None = None, *, key: str | None = None
+    ) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", f"/jobs/{segment(job_id)}/{verb}", body or {}, key)
+
+    def delete(self, job_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("DELETE", f"/jobs/{segment(job_id)}", None, key)
+
+    def attempts(self, job_id: str) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/jobs/{segment(job_id)}/attempts")
+
+    def history(self, job_id: str, *, cursor: str | None = None, limit: int = 100) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/jobs/{segment(job_id)}/history", cursor=cursor, limit=limit)
+
+    def explain(self, job_id: str, engine_id: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/jobs/{segment(job_id)}/explain", engine_id=engine_id)
+
+    # ----- engines
+
+    def engines(self, *, left: bool = False) -> Form:
+        """See ``Target``."""
+        return self._ask("/engines", left="true" if left else None)
+
+    def engine(self, engine_id: str) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/engines/{segment(engine_id)}")
+
+    def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:
+        """See ``Target``."""
+        body = {} if verb == "resume" else {"reason": reason}
+        return self._tell("POST", f"/engines/{segment(engine_id)}/{verb}", body, key)
+
+    def deregister(self, engine_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("DELETE", f"/engines/{segment(engine_id)}", None, key)
+
+    # ----- the whole
+
+    def status(self) -> Form:
+        """See ``Target``."""
+        return self._ask("/status")

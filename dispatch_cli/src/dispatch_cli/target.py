@@ -1,0 +1,141 @@
+"""Where commands go: one protocol of verbs, over a server or over a local database.
+
+Forms are the plain JSON data that the HTTP interface speaks; both targets give the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from attrs import field, frozen
+
+Form = dict[str, Any]
+JobVerb = Literal["cancel", "requeue", "hold", "release", "assign", "restore"]
+EngineVerb = Literal["drain", "cordon", "resume"]
+SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "priority", "-priority")
+STATES = (
+    "pending",
+    "delayed",
+    "assigned",
+    "failed_retry",
+    "completed",
+    "failed_permanently",
+    "cancelled",
+)
+ENDED = frozenset({"completed", "failed_permanently", "cancelled"})
+PAGE_MAX = 1_000
+
+
+@frozen(kw_only=True)
+class JobQuery:
+    """Which jobs to list, in which order, and from where on."""
+
+    states: Sequence[str] = ()
+    kind: str | None = None
+    engine_id: str | None = None
+    sort: str = "-created_at"
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Target(Protocol):
+    """Everything a command can ask for. All verbs raise CommandFailure.
+
+    ``key`` makes a mutating call idempotent; without one a target draws its own for its repeats.
+    """
+
+    def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """Accept a job; its form."""
+        ...
+
+    def job(self, job_id: str) -> Form:
+        """One job."""
+        ...
+
+    def jobs(self, query: JobQuery) -> Form:
+        """A page: ``{"jobs": […], "next_cursor": …}``."""
+        ...
+
+    def edit(
+        self,
+        job_id: str,
+        changes: Mapping[str, object],
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Form:
+        """Apply a merge patch to a waiting job; its form."""
+        ...
+
+    def act(
+        self, job_id: str, verb: JobVerb, body: Mapping[str, object] | None = None, *, key: str | None = None
+    ) -> Form:
+        """Do something to a job; its form."""
+        ...
+
+    def delete(self, job_id: str, *, key: str | None = None) -> Form:
+        """Soft-delete a job; its form."""
+        ...
+
+    def attempts(self, job_id: str) -> Form:
+        """Every attempt of a job: ``{"attempts": […]}``."""
+        ...
+
+    def history(self, job_id: str, *, cursor: str | None = None, limit: int = 100) -> Form:
+        """What became of a job: ``{"events": […], "next_cursor": …}``."""
+        ...
+
+    def explain(self, job_id: str, engine_id: str | None = None) -> Form:
+        """Why a job is where it is."""
+        ...
+
+    def engines(self, *, left: bool = False) -> Form:
+        """``{"engines": […]}``."""
+        ...
+
+    def engine(self, engine_id: str) -> Form:
+        """One engine with what it runs."""
+        ...
+
+    def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:
+        """Say what is wanted of an engine; its form."""
+        ...
+
+    def deregister(self, engine_id: str, *, key: str | None = None) -> Form:
+        """Make an engine leave; its form."""
+        ...
+
+    def status(self) -> Form:
+        """Counts of jobs and engines, and whether the accounting identity holds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+        ...
+
+
+@frozen(kw_only=True)
+class Connection:
+    """Which target, and how to speak to it."""
+
+    urls: Sequence[str]
+    database: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    timeout_s: float = 30.0
+
+
+def open_target(connection: Connection, *, create: bool = False) -> Target:
+    """A local database if one is named, else the server. Raises CommandFailure.
+
+    A database file that is not there is made only if ``create`` says so.
+    """
+    if connection.database is not None:
+        from dispatch_cli.local_target import open_local
+
+        return open_local(connection.database, create=create)
+    from dispatch_cli.remote_target import RemoteTarget
+    from dispatch_cli.transport import Transport
+
+    transport = Transport(connection.urls, api_key=connection.api_key, timeout_s=connection.timeout_s)
+    return RemoteTarget(transport)
