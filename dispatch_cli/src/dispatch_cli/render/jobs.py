@@ -1,0 +1,216 @@
+"""Jobs, their attempts, history and explanations as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from dispatch_cli.durations import spell_duration
+from dispatch_cli.instants import relative
+from dispatch_cli.render.terminal import cell, listing, pairs, show
+
+Form = Mapping[str, Any]
+
+STATE_STYLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "pending": "yellow",
+        "delayed": "blue",
+        "assigned": "cyan",
+        "failed_retry": "magenta",
+        "completed": "green",
+        "failed_permanently": "bold red",
+        "cancelled": "dim",
+    }
+)
+_VERDICT_STYLES: Final[Mapping[str, str]] = MappingProxyType(
+    {"never": "bold red", "offline": "red", "limited": "magenta", "next": "green", "running": "cyan"}
+)
+
+
+def state(job: Form) -> Text:
+    """The state with what stands beside it: held, pinned, asked to cancel, deleted."""
+    text = cell(job["state"], STATE_STYLES.get(str(job["state"]), ""))
+    beside = [
+        word
+        for word, holds in (
+            ("held", job["hold"]),
+            ("pinned", job["pin"]),
+            ("cancelling", job["cancel_requested"]),
+            ("deleted", job["deleted_at"]),
+        )
+        if holds
+    ]
+    return text.append(f" ({', '.join(beside)})" if beside else "", style="dim")
+
+
+def what(job: Form) -> str:
+    """What a job does, in a few words."""
+    parameters = job["parameters"]
+    if job["kind"] == "transcode" and {"source", "target"} <= set(parameters):
+        wanted = parameters.get("encoder") or parameters.get("codec") or "h264"
+        source, target = (_file_name(str(parameters[end])) for end in ("source", "target"))
+        return f"{source} → {target} ({wanted})"
+    return (
+        f"{job['kind']} {json.dumps(parameters, ensure_ascii=False)[:80]}" if parameters else str(job["kind"])
+    )
+
+
+def show_jobs(page: Form, now: datetime) -> None:
+    """A page of jobs, and how to see the next."""
+    rows = [
+        (
+            job["id"],
+            state(job),
+            str(job["priority"]),
+            f"{job['attempts_used']}/{job['retry']['max_attempts']}",
+            relative(job["created_at"], now),
+            job["engine_id"] or "",
+            what(job),
+        )
+        for job in page["jobs"]
+    ]
+    if not rows:
+        show(cell("No jobs."))
+        return
+    show(
+        listing(("id", "state", "#prio", "#tries", "created", "engine", "work"), rows, whole=("id", "state"))
+    )
+    if page.get("next_cursor"):
+        show(cell(f"More: --cursor {page['next_cursor']}, or --all", "dim"))
+
+
+def show_job(job: Form, attempts: Sequence[Form], now: datetime) -> None:
+    """Everything about one job."""
+    show(pairs(_facts(job, now)))
+    if attempts:
+        show(Text(), attempts_table(attempts, now))
+
+
+def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
+    retry, timeouts = job["retry"], job["timeouts"]
+    limits = [
+        f"{name[:-2].replace('_', '-')} {spell_duration(each)}" for name, each in timeouts.items() if each
+    ]
+    return [
+        ("id", job["id"]),
+        ("state", state(job)),
+        ("work", what(job)),
+        ("parameters", _inline(job["parameters"])),
+        ("size", _inline(job["size"])),
+        ("requires", "; ".join(job["requirements"])),
+        ("priority", str(job["priority"])),
+        ("attempts", f"{job['attempts_used']} of {retry['max_attempts']}"),
+        ("limits", ", ".join(limits)),
+        ("engine", job["engine_id"]),
+        ("pinned to", job["pin"] and f"{job['pin']['engine_id']} {job['pin']['reason']}".strip()),
+        ("held", job["hold"] and (job["hold"]["reason"] or "yes")),
+        ("cancel", job["cancel_reason"]),
+        ("not before", _when(job["not_before"], now)),
+        ("retry at", _when(job["retry_at"], now)),
+        ("created", _when(job["created_at"], now)),
+        ("updated", _when(job["updated_at"], now)),
+        ("ended", _when(job["ended_at"], now)),
+        ("deleted", _when(job["deleted_at"], now)),
+        ("result", _inline(job["result"])),
+        ("error", job["error"] and cell(describe_error(job["error"]), "red")),
+        ("note", job["note"]),
+        ("version", f"{job['version']}, generation {job['generation']}"),
+    ]
+
+
+def attempts_table(attempts: Sequence[Form], now: datetime) -> Table:
+    """A table of attempts, first to last."""
+    rows = [
+        (
+            str(attempt["attempt"]),
+            attempt["engine_id"],
+            relative(attempt["granted_at"], now),
+            _ran(attempt, now),
+            attempt["outcome"] or "running",
+            percent(attempt["progress"]),
+            describe_error(attempt["error"]) if attempt["error"] else "",
+        )
+        for attempt in attempts
+    ]
+    return listing(("#try", "engine", "granted", "#ran", "outcome", "#progress", "error"), rows)
+
+
+def show_history(page: Form, now: datetime) -> None:
+    """What became of a record, oldest first."""
+    rows = [
+        (str(row["version"]), row["at"], row["actor"], row["event"], _inline(row["data"]))
+        for row in page["events"]
+    ]
+    show(listing(("#version", "at", "by", "event", "data"), rows, whole=("at", "event")))
+    if page.get("next_cursor"):
+        show(cell(f"More: --cursor {page['next_cursor']}", "dim"))
+
+
+def show_explanation(told: Form) -> None:
+    """Why a job is where it is, and the smallest change that would move it."""
+    show(
+        pairs(
+            [
+                ("job", told["job_id"]),
+                ("verdict", cell(told["verdict"], _VERDICT_STYLES.get(str(told["verdict"]), "yellow"))),
+                ("because", told["summary"]),
+                ("would help", told["unblock"]),
+                ("position", None if told["position"] is None else str(told["position"])),
+            ]
+        )
+    )
+    if told["engines"]:
+        show(Text(), listing(("engine", "could", "estimate", "reasons"), map(_answer, told["engines"])))
+
+
+def _answer(answer: Form) -> Sequence[Text | str]:
+    estimate = answer["estimate_s"]
+    reasons = "; ".join(
+        each["message"] + (f" (mend: {each['mend']})" if each.get("mend") else "")
+        for each in answer["reasons"]
+    )
+    return (
+        answer["engine_id"],
+        cell("yes", "green") if answer["admits"] else cell("no", "red"),
+        "" if estimate is None else spell_duration(estimate),
+        reasons,
+    )
+
+
+def describe_error(error: Form) -> str:
+    """An error on one line: who is to blame, and what happened."""
+    return f"{error['failure_class']}: {error['message']}"
+
+
+def percent(progress: Form | None) -> str:
+    """How far an attempt is."""
+    return "" if not progress else f"{100 * progress['fraction']:.0f} %"
+
+
+def _ran(attempt: Form, now: datetime) -> str:
+    end = datetime.fromisoformat(attempt["ended_at"]) if attempt["ended_at"] else now
+    return spell_duration(
+        max(0.0, round((end - datetime.fromisoformat(attempt["granted_at"])).total_seconds(), 1))
+    )
+
+
+def _when(text: str | None, now: datetime) -> str:
+    return f"{text} ({relative(text, now)})" if text else ""
+
+
+def _inline(data: Any) -> str:
+    return ", ".join(
+        f"{name}={each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)}"
+        for name, each in (data or {}).items()
+    )
+
+
+def _file_name(place: str) -> str:
+    return PurePosixPath(place.partition("?")[0]).name or place

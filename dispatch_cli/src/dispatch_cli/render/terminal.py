@@ -1,0 +1,75 @@
+"""The terminal: colour where somebody looks, plain wide lines where a program reads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import click
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dispatch_cli.render.clean import clean
+
+WIDE: Final = 1_000
+"""Columns where there is no terminal, so that no line is cut or wrapped."""
+
+CELL_CHARS_MAX: Final = 500
+_SPACED: Final = (0, 2, 0, 0)
+
+
+def show(*things: RenderableType) -> None:
+    """Print to standard output, through click, so that a closed pipe is met in one place."""
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(
+            file=sys.stdout, width=WIDE, highlight=False, markup=False, emoji=False, no_color=True
+        )
+    with console.capture() as capture:
+        for thing in things:
+            console.print(thing)
+    text = capture.get()
+    click.echo(text if console.is_terminal else "\n".join(map(str.rstrip, text.split("\n"))), nl=False)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A value as harmless text; None is nothing."""
+    text = "" if value is None else clean(str(value))
+    return Text(text if len(text) <= CELL_CHARS_MAX else text[: CELL_CHARS_MAX - 1] + "…", style=style)
+
+
+def listing(
+    headings: Sequence[str], rows: Iterable[Sequence[Text | str]], *, whole: Sequence[str] = ()
+) -> Table:
+    """A table without lines. Columns in ``whole`` are never cut; those that begin with '#' hold numbers."""
+    table = Table(box=None, padding=_SPACED, header_style="bold", pad_edge=False)
+    for heading in headings:
+        table.add_column(
+            heading.removeprefix("#").upper(),
+            justify="right" if heading.startswith("#") else "left",
+            no_wrap=True,
+            overflow="fold" if heading in whole else "ellipsis",
+            min_width=None,
+        )
+    for row in rows:
+        table.add_row(*(each if isinstance(each, Text) else cell(each) for each in row))
+    return table
+
+
+def pairs(rows: Iterable[tuple[str, Text | str | None]]) -> Table:
+    """Names and values below each other; what is None or empty is left out."""
+    table = Table(box=None, padding=_SPACED, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        text = value if isinstance(value, Text) else cell(value)
+        if text.plain:
+            table.add_row(name, text)
+    return table
+
+
+def interactive() -> bool:
+    """Whether somebody watches standard error."""
+    return sys.stderr.isatty()
