@@ -1,0 +1,114 @@
+"""`dispatch engines …`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from dispatch_cli.caller import Caller, calling
+from dispatch_cli.examples import examples
+from dispatch_cli.instants import utc_now
+from dispatch_cli.target import EngineVerb, Form
+
+_ids: Final = click.argument("engine_ids", metavar="ENGINE_ID…", nargs=-1, required=True)
+_reason: Final = click.option("--reason", default="", metavar="TEXT", help="Why; it is kept and shown.")
+
+
+@click.command("list")
+@click.option("--left", is_flag=True, help="Engines that have left, too.")
+@calling
+@examples(
+    "dispatch engines list",
+    "dispatch engines list --left --json",
+)
+def list_engines(caller: Caller, left: bool) -> None:
+    """List engines and what they run."""
+    page = caller.target().engines(left=left)
+
+    def people() -> None:
+        from dispatch_cli.render.engines import show_engines
+
+        show_engines(page, utc_now())
+
+    caller.tell(page, people)
+
+
+@click.command("show")
+@click.argument("engine_id")
+@calling
+@examples(
+    "dispatch engines show rack-7",
+)
+def show_engine(caller: Caller, engine_id: str) -> None:
+    """Show one engine."""
+    form = caller.target().engine(engine_id)
+
+    def people() -> None:
+        from dispatch_cli.render.engines import show_engine
+
+        show_engine(form, utc_now())
+
+    caller.tell(form, people)
+
+
+def _steer(caller: Caller, engine_ids: tuple[str, ...], verb: EngineVerb, reason: str = "") -> None:
+    target = caller.target()
+    caller.each(engine_ids, lambda engine_id: target.steer(engine_id, verb, reason=reason), _now_wanted)
+
+
+def _now_wanted(engine: Form) -> str:
+    return f"{engine['id']}: {engine['wanted']['state']}, {len(engine['attempts'])} running"
+
+
+@click.command("drain")
+@_ids
+@_reason
+@calling
+@examples(
+    'dispatch engines drain rack-7 --reason "new disks"',
+)
+def drain_engines(caller: Caller, engine_ids: tuple[str, ...], reason: str) -> None:
+    """Give engines no new work and send them home when done."""
+    _steer(caller, engine_ids, "drain", reason)
+
+
+@click.command("cordon")
+@_ids
+@_reason
+@calling
+@examples(
+    'dispatch engines cordon rack-7 rack-8 --reason "odd noises"',
+)
+def cordon_engines(caller: Caller, engine_ids: tuple[str, ...], reason: str) -> None:
+    """Give engines no new work.
+
+    What they run goes on, and they stay.
+    """
+    _steer(caller, engine_ids, "cordon", reason)
+
+
+@click.command("resume")
+@_ids
+@calling
+@examples(
+    "dispatch engines resume rack-7",
+)
+def resume_engines(caller: Caller, engine_ids: tuple[str, ...]) -> None:
+    """Give engines work again."""
+    _steer(caller, engine_ids, "resume")
+
+
+@click.command("delete")
+@_ids
+@calling
+@examples(
+    "dispatch engines delete rack-7",
+)
+def delete_engines(caller: Caller, engine_ids: tuple[str, ...]) -> None:
+    """Make engines leave.
+
+    What they run ends at once as if its lease had run out. An engine that is alive must register again.
+    """
+    target = caller.target()
+    caller.each(engine_ids, target.deregister, lambda engine: f"{engine['id']}: {engine['seen']}")

@@ -1,0 +1,62 @@
+"""The groups of commands, and the line of help of every one; the commands are imported when they are run."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+import click
+
+from dispatch_cli.lazy_group import Later, LazyGroup
+
+_READS: Final = "dispatch_cli.commands.job_reads"
+_VERBS: Final = "dispatch_cli.commands.job_verbs"
+_ENGINES: Final = "dispatch_cli.commands.engines"
+
+JOB_COMMANDS: Final = MappingProxyType(
+    {
+        "list": Later(f"{_READS}:list_jobs", "List jobs."),
+        "show": Later(f"{_READS}:show_job", "Show one job and its attempts."),
+        "watch": Later("dispatch_cli.commands.job_watch:watch_jobs", "Follow jobs until they end."),
+        "explain": Later(f"{_READS}:explain_job", "Say why a job is where it is."),
+        "history": Later(f"{_READS}:show_history", "Show what became of a job."),
+        "edit": Later("dispatch_cli.commands.job_edit:edit_job", "Change a waiting job."),
+        "cancel": Later(f"{_VERBS}:cancel_jobs", "Stop jobs."),
+        "requeue": Later(f"{_VERBS}:requeue_jobs", "Run ended or failing jobs again."),
+        "hold": Later(f"{_VERBS}:hold_jobs", "Keep jobs from being granted."),
+        "release": Later(f"{_VERBS}:release_jobs", "End the hold of jobs."),
+        "assign": Later(f"{_VERBS}:assign_job", "Pin a job to an engine."),
+        "delete": Later(f"{_VERBS}:delete_jobs", "Delete jobs softly."),
+        "restore": Later(f"{_VERBS}:restore_jobs", "Undo the deletion of jobs."),
+    }
+)
+
+ENGINE_COMMANDS: Final = MappingProxyType(
+    {
+        "list": Later(f"{_ENGINES}:list_engines", "List engines and what they run."),
+        "show": Later(f"{_ENGINES}:show_engine", "Show one engine."),
+        "drain": Later(f"{_ENGINES}:drain_engines", "Give engines no new work and send them home when done."),
+        "cordon": Later(f"{_ENGINES}:cordon_engines", "Give engines no new work."),
+        "resume": Later(f"{_ENGINES}:resume_engines", "Give engines work again."),
+        "delete": Later(f"{_ENGINES}:delete_engines", "Make engines leave."),
+    }
+)
+
+AGENT_COMMANDS: Final = MappingProxyType(
+    {"run": Later("dispatch_cli.agent.command:run_command", "Run an engine on this machine.", optional=True)}
+)
+
+
+@click.group(cls=LazyGroup, later=JOB_COMMANDS)
+def jobs() -> None:
+    """Look at jobs and change them."""
+
+
+@click.group(cls=LazyGroup, later=ENGINE_COMMANDS)
+def engines() -> None:
+    """Look at engines and steer them."""
+
+
+@click.group(cls=LazyGroup, later=AGENT_COMMANDS)
+def engine() -> None:
+    """Be an engine: run jobs on this machine."""

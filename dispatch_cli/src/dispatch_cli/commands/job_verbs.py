@@ -1,0 +1,147 @@
+"""`dispatch jobs cancel|requeue|hold|release|assign|delete|restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from dispatch_cli.caller import Caller, calling
+from dispatch_cli.examples import examples
+from dispatch_cli.parameter_types import INSTANT
+from dispatch_cli.target import Form, JobVerb
+
+_ids: Final = click.argument("job_ids", metavar="JOB_ID…", nargs=-1, required=True)
+_reason: Final = click.option("--reason", default="", metavar="TEXT", help="Why; it is kept and shown.")
+
+
+def _act(
+    caller: Caller, job_ids: tuple[str, ...], verb: JobVerb, body: Mapping[str, object] | None = None
+) -> None:
+    target = caller.target()
+    caller.each(job_ids, lambda job_id: target.act(job_id, verb, body), _line)
+
+
+def _line(job: Form) -> str:
+    beside = [
+        word
+        for word, holds in (
+            ("held", job["hold"]),
+            ("cancel asked for", job["cancel_requested"]),
+            ("deleted", job["deleted_at"]),
+        )
+        if holds
+    ]
+    return f"{job['id']}: {', '.join([job['state'], *beside])}"
+
+
+@click.command("cancel")
+@_ids
+@_reason
+@calling
+@examples(
+    'dispatch jobs cancel JOB_ID --reason "wrong preset"',
+)
+def cancel_jobs(caller: Caller, job_ids: tuple[str, ...], reason: str) -> None:
+    """Stop jobs.
+
+    A waiting job stops at once. The engine of a running one is asked to stop it.
+    """
+    _act(caller, job_ids, "cancel", {"reason": reason})
+
+
+@click.command("requeue")
+@_ids
+@calling
+@examples(
+    "dispatch jobs requeue JOB_ID",
+    "dispatch jobs requeue $(dispatch jobs list --state failed_permanently --json | jq -r '.jobs[].id')",
+)
+def requeue_jobs(caller: Caller, job_ids: tuple[str, ...]) -> None:
+    """Run ended or failing jobs again.
+
+    Attempts are counted from zero, and their numbers go on.
+    """
+    _act(caller, job_ids, "requeue")
+
+
+@click.command("hold")
+@_ids
+@_reason
+@calling
+@examples(
+    'dispatch jobs hold JOB_ID --reason "waits for the subtitles"',
+)
+def hold_jobs(caller: Caller, job_ids: tuple[str, ...], reason: str) -> None:
+    """Keep jobs from being granted.
+
+    A running job goes on; the hold concerns its next grant.
+    """
+    _act(caller, job_ids, "hold", {"reason": reason})
+
+
+@click.command("release")
+@_ids
+@calling
+@examples(
+    "dispatch jobs release JOB_ID",
+)
+def release_jobs(caller: Caller, job_ids: tuple[str, ...]) -> None:
+    """End the hold of jobs."""
+    _act(caller, job_ids, "release")
+
+
+@click.command("assign")
+@click.argument("job_id")
+@click.argument("engine_id", required=False)
+@click.option("--none", "nobody", is_flag=True, help="End the pin.")
+@click.option("--until", type=INSTANT, metavar="TIME", help="Let it go again then: a time, or +2h.")
+@_reason
+@calling
+@examples(
+    'dispatch jobs assign JOB_ID rack-7 --until +2h --reason "has the source on its disk"',
+    "dispatch jobs assign JOB_ID --none",
+)
+def assign_job(
+    caller: Caller, job_id: str, engine_id: str | None, nobody: bool, until: str | None, reason: str
+) -> None:
+    """Pin a job to an engine.
+
+    Its next grant goes to that engine only, which must be able to run it.
+    """
+    if (engine_id is None) is not nobody:
+        raise click.UsageError("name an ENGINE_ID, or --none to end the pin")
+    body: dict[str, object] = {"engine_id": engine_id, "reason": reason}
+    if until is not None:
+        body["until"] = until
+    _act(caller, (job_id,), "assign", body)
+
+
+@click.command("delete")
+@_ids
+@calling
+@examples(
+    "dispatch jobs delete JOB_ID",
+)
+def delete_jobs(caller: Caller, job_ids: tuple[str, ...]) -> None:
+    """Delete jobs softly.
+
+    They leave every view, and can be restored. A waiting job is cancelled first, a running one refused.
+    """
+    target = caller.target()
+    caller.each(job_ids, target.delete, _line)
+
+
+@click.command("restore")
+@_ids
+@calling
+@examples(
+    "dispatch jobs restore JOB_ID",
+)
+def restore_jobs(caller: Caller, job_ids: tuple[str, ...]) -> None:
+    """Undo the deletion of jobs.
+
+    Nothing is queued by this; see requeue.
+    """
+    _act(caller, job_ids, "restore")

@@ -1,0 +1,80 @@
+"""`dispatch serve`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from dispatch_cli.caller import kept_option, wants_json
+from dispatch_cli.examples import examples
+
+
+@click.command("serve")
+@click.option("--host", metavar="ADDRESS", help="Listen on this address [127.0.0.1].")
+@click.option("--port", type=int, metavar="N", help="Listen on this port; 0 takes a free one [8080].")
+@click.option(
+    "--database", metavar="PATH|URL", help="Keep jobs there [a file where the system keeps users' data]."
+)
+@click.option(
+    "--api-key-file", metavar="PATH", help="The keys callers must have, one a line: KEY, or NAME KEY."
+)
+@click.option(
+    "--insecure", is_flag=True, default=None, help="Let anyone in, even on an address others can reach."
+)
+@click.option("--threads", type=int, metavar="N", help="Threads that serve requests [64].")
+@click.option("--log-format", type=click.Choice(["json", "text"]), help="[text on a terminal, else json]")
+@click.option("--config", metavar="PATH", help="A TOML file of settings [DISPATCH_CONFIG].")
+@click.option(
+    "--print-settings", is_flag=True, help="Print the settings in force as such a file, and do nothing."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+@click.pass_context
+@examples(
+    "dispatch serve",
+    "dispatch serve --port 0 --database jobs.db --json",
+    "dispatch serve --host 0.0.0.0 --api-key-file keys.txt",
+    "dispatch serve --print-settings > dispatch.toml",
+)
+def serve(
+    context: click.Context,
+    /,
+    *,
+    config: str | None,
+    log_format: str | None,
+    print_settings: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Run the server.
+
+    Every setting may stand in the file by its name, in the environment as DISPATCH_ and its name in capitals, and the
+    commonest as a flag; a flag beats the environment, which beats the file. DISPATCH_API_KEY holds one key that
+    callers must have. Without any key only this machine is served. SIGTERM and SIGINT end it when all requests
+    in flight are answered.
+    """
+    from dispatch_cli.serve_settings import as_toml, load
+
+    for name in ("database", "api_key_file"):
+        flags[name] = flags[name] or kept_option(context, name)
+    given = {
+        name: str(value) if name == "api_key_file" else value
+        for name, value in flags.items()
+        if value is not None
+    }
+    if log_format is not None:
+        given["log_json"] = log_format == "json"
+    settings = load(given, config)
+    if print_settings:
+        click.echo("\n".join(as_toml(settings.flat)))
+        return
+    from dispatch_cli.serving import run
+
+    def announce(url: str) -> None:
+        told = {"url": url, "database": settings.ours.database}
+        click.echo(
+            json.dumps(told) if as_json or wants_json(context) else f"Serving {told['database']} at {url}"
+        )
+
+    context.exit(run(settings, announce))
