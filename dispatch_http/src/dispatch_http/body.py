@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import falcon
+from falcon.typing import ReadableIO
 
 from dispatch_http.problems import Refusal
 from dispatch_http.settings import HttpSettings
@@ -41,10 +42,16 @@ def _at(pointer: str, detail: str) -> dict[str, object]:
 def _read(req: falcon.Request, bytes_max: int) -> bytes:
     if (req.content_length or 0) > bytes_max:
         raise _too_large(bytes_max)
-    text: bytes = req.bounded_stream.read(bytes_max + 1)
+    # A server that hands on chunks as they come gives no length, but ends its stream.
+    endless = req.content_length is None and not req.env.get("wsgi.input_terminated")
+    text: bytes = b"" if endless else _stream(req).read(bytes_max + 1)
     if len(text) > bytes_max:
         raise _too_large(bytes_max)
     return text
+
+
+def _stream(req: falcon.Request) -> ReadableIO:
+    return req.stream if req.content_length is None else req.bounded_stream
 
 
 def _too_large(bytes_max: int) -> Refusal:

@@ -49,6 +49,7 @@ _EDGE: Mapping[str, tuple[int, str]] = {
     "internal-error": (500, "The server failed"),
 }
 STATUS: Mapping[str, tuple[int, str]] = {**_CORE, **_EDGE}
+_DETAILS = {404: "there is no such path", 405: "this path has other methods; see Allow"}
 _RETRY_AFTER_S = 2
 
 
@@ -141,7 +142,7 @@ def of_falcon(error: falcon.HTTPError) -> Problem:
         status=status,
         title=title,
         code=title.lower().replace(" ", "-"),
-        detail=error.description or "",
+        detail=error.description or _DETAILS.get(status, ""),
         headers=dict(headers.items() if isinstance(headers, Mapping) else headers),
     )
 

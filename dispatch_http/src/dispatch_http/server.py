@@ -127,15 +127,18 @@ class Server:
         self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         self._loop.join(_STOP_MARGIN_S)
 
-    def serve_forever(self) -> int:
+    def serve_forever(self, announce: Callable[[str], None] | None = None) -> int:
         """Serve until SIGTERM or SIGINT, then stop. The exit status: 0 if everybody was answered in time.
 
-        A second signal, or a stop that hangs beyond the grace, ends the process at once. Main thread only.
+        ``announce`` hears the address once callers are let in. A second signal, or a stop that hangs
+        beyond the grace, ends the process at once. Main thread only.
         """
         asked = threading.Event()
         former = _on_signals(asked)
         try:
             self.start()
+            if announce is not None:
+                announce(self.url)
             asked.wait()
             doom = threading.Timer(self._settings.drain_grace_s + _STOP_MARGIN_S, os._exit, [1])
             doom.daemon = True

@@ -86,10 +86,10 @@ class OneJob:
         """Show it, unless the caller has this version already."""
         Asked(req)
         job = self.desk.asking(req).job(job_id)
-        send_job(resp, job)
         if unchanged(req, job.version):
-            resp.status = 304
-            resp.data = None
+            resp.status, resp.etag = 304, str(job.version)
+        else:
+            send_job(resp, job)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Edit it (merge patch), if it is still at the version that If-Match names."""

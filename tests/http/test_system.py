@@ -1,0 +1,119 @@
+"""Counts, version, health, metrics and logs."""
+
+import io
+import json
+
+import pytest
+from falcon.testing import TestClient
+
+from dispatch_core import JobState
+from dispatch_http import __version__
+from dispatch_http.app import DispatchApp
+from dispatch_http.observing import make_log
+from tests.http.fleet import Fleet, insist, problem
+
+
+def test_status_counts_everything(fleet: Fleet, client: TestClient) -> None:
+    """Every state has its count, and the books balance."""
+    fleet.running()
+    fleet.submit()
+    status = insist(client.simulate_get("/status"), 200)
+    assert set(status["jobs"]) == {state.value for state in JobState}
+    assert (status["jobs"]["assigned"], status["jobs"]["pending"], status["accepted"]) == (1, 1, 2)
+    assert status["engines"]["live"] == 1
+    assert status["identity_holds"] is True
+    assert status["version"] == __version__
+
+
+def test_version_and_health_answer(client: TestClient) -> None:
+    """What a load balancer asks."""
+    assert insist(client.simulate_get("/version"), 200)["version"] == __version__
+    assert insist(client.simulate_get("/health/live"), 200) == {"status": "live"}
+    assert insist(client.simulate_get("/health/ready"), 200) == {"status": "ready"}
+
+
+def test_while_draining_only_health_and_version_answer(
+    app: DispatchApp, fleet: Fleet, client: TestClient
+) -> None:
+    """503 with Retry-After for everything else: no new lease, no half-done work; liveness stays true."""
+    job = fleet.submit()
+    fleet.register()
+    app.gate.drain()
+    params = {"engine_id": "engine-1", "session": "first-start"}
+    for answer in (
+        client.simulate_post("/queue/next_job", params=params),
+        client.simulate_get(f"/jobs/{job['id']}"),
+        client.simulate_get("/health/ready"),
+    ):
+        problem(answer, 503, "closed")
+        assert answer.headers["Retry-After"] == "2"
+    assert client.simulate_get("/health/live").status_code == 200
+    assert client.simulate_get("/version").status_code == 200
+
+
+def test_more_waiting_claims_than_places_are_answered_at_once(app: DispatchApp) -> None:
+    """Half of the threads may wait; the next claim gets no wait, so that reports are always served."""
+    places = [app.gate.wait_place(5.0) for _ in range(32)]
+    assert [place.__enter__() for place in places] == [5.0] * 32
+    with app.gate.wait_place(5.0) as granted_s:
+        assert granted_s == 0.0
+    places[0].__exit__(None, None, None)
+    with app.gate.wait_place(5.0) as granted_s:
+        assert granted_s == 5.0
+
+
+def test_metrics_count_by_route_and_not_by_id(fleet: Fleet, client: TestClient) -> None:
+    """Jobs by state, times by route template, problems by code; no caller can make more labels."""
+    fleet.submit()
+    for number in range(3):
+        client.simulate_get(f"/jobs/job-{number}")
+    client.simulate_get("/wp-login.php")
+    page = client.simulate_get("/metrics")
+    assert page.headers["Content-Type"].startswith("text/plain")
+    assert 'dispatch_jobs{state="pending"} 1.0' in page.text
+    assert 'dispatch_http_problems_total{code="unknown-job"} 3.0' in page.text
+    assert 'route="/jobs/{job_id}"' in page.text
+    assert "job-1" not in page.text
+    assert "wp-login" not in page.text
+
+
+def test_every_request_is_one_line_in_the_log(
+    fleet: Fleet, client: TestClient, log_lines: io.StringIO
+) -> None:
+    """Method, route template, status, time, client, actor and request id; no ids, no query."""
+    client.simulate_get("/jobs/job-1", headers={"X-Request-Id": "r-1"})
+    client.simulate_get("/jobs", params={"kind": "secret"})
+    lines = [json.loads(line) for line in log_lines.getvalue().splitlines()]
+    assert [line["route"] for line in lines] == ["/jobs/{job_id}", "/jobs"]
+    first = lines[0]
+    assert {"method", "route", "status", "ms", "client", "actor", "request_id", "problem"} <= set(first)
+    assert (first["status"], first["request_id"], first["problem"]) == (404, "r-1", "unknown-job")
+    assert "secret" not in log_lines.getvalue()
+
+
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_no_text_forges_a_log_line(json_lines: bool) -> None:
+    """Control characters are escaped in both formats."""
+    stream = io.StringIO()
+    make_log(stream, json=json_lines).info("request", detail="a\nlevel=info event=forged\x1b[2J")
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("r-1.a_b:c", True), ("a b", False), ("x" * 129, False), ("é", False), ("", False)]
+)
+def test_a_request_id_is_echoed_if_it_is_well_formed(client: TestClient, given: str, kept: bool) -> None:
+    """Another one is replaced, not refused: it is only for finding things again."""
+    answer = client.simulate_get("/version", headers={"X-Request-Id": given})
+    assert (answer.headers["X-Request-Id"] == given) == kept
+    assert answer.headers["X-Request-Id"]
+
+
+def test_answers_are_not_kept_by_caches(fleet: Fleet, client: TestClient) -> None:
+    """What has an entity tag may be kept if it is asked for again; the rest may not be kept at all."""
+    job = fleet.submit()
+    assert client.simulate_get(f"/jobs/{job['id']}").headers["Cache-Control"] == "no-cache"
+    listed = client.simulate_get("/jobs")
+    assert listed.headers["Cache-Control"] == "no-store"
+    assert listed.headers["X-Content-Type-Options"] == "nosniff"
