@@ -193,6 +193,10 @@ POST = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-
         (GET + b"X : a\r\n\r\n", 400),
         (b"GET /jobs/%00%0d%0aX HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         (b"NONSENSE\r\n\r\n", 400),
+        (GET.replace(b"GET", b"WEBSOCKET") + b"\r\n", 400),
+        (GET.replace(b"GET", b"BREW") + b"\r\n", 400),
+        (GET.replace(b"/version", b"/jobs?limit=%ff%00") + b"\r\n", 400),
+        (GET.replace(b"/version", b"/jobs?" + b"a=1&" * 5_000) + b"\r\n", 400),
     ],
     ids=lambda value: repr(value[-40:]) if isinstance(value, bytes) else None,
 )

@@ -11,13 +11,13 @@ from dispatch_http import problems
 from dispatch_http.admission import Admission, Gate
 from dispatch_http.auth import Auth
 from dispatch_http.desk import Desk
-from dispatch_http.headers import Hygiene, Ids, Stamp
+from dispatch_http.headers import Hygiene, Ids, Stamp, StampedRequest
 from dispatch_http.observing import Log, Metrics, Observe, make_log
 from dispatch_http.routes import routes
 from dispatch_http.settings import HttpSettings
 
 
-class DispatchApp(falcon.App[falcon.Request, falcon.Response]):
+class DispatchApp(falcon.App[StampedRequest, falcon.Response]):
     """A Falcon application, with the gate through which its server lets requests in."""
 
     gate: Gate
@@ -33,7 +33,8 @@ def create_app(
     metrics = Metrics(dispatcher)
     gate = Gate(settings.waits_max)
     app = DispatchApp(
-        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), Auth(settings), Ids()]
+        request_type=StampedRequest,
+        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), Auth(settings), Ids()],
     )
     app.gate = gate
     app.log = log

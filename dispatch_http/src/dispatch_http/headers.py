@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Mapping
+from typing import Any
 
 import falcon
 
@@ -17,16 +19,24 @@ _TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Stamp:
-    """Middleware: gives every request an id, and every answer the headers that all share."""
+class StampedRequest(falcon.Request):
+    """A request that has an id from its first moment, whatever refuses it; the caller's id if it is well formed.
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take the caller's request id if it is well formed, else make one."""
-        given = req.get_header("X-Request-Id")
+    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor`` and ``problem`` (a code or None).
+    """
+
+    def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
+        super().__init__(env, options)
+        given = self.get_header("X-Request-Id")
         well_formed = given is not None and REQUEST_ID.fullmatch(given)
-        req.context.request_id = given if well_formed else secrets.token_hex(8)
-        req.context.actor = "-"
-        req.context.problem = None
+        self.context.request_id = given if well_formed else secrets.token_hex(8)
+        self.context.started = time.perf_counter()
+        self.context.actor = "-"
+        self.context.problem = None
+
+
+class Stamp:
+    """Middleware: gives every answer the headers that all share."""
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool

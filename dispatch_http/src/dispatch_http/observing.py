@@ -103,10 +103,6 @@ class Observe:
         self._log = log
         self._metrics = metrics
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take the time."""
-        req.context.started = time.perf_counter()
-
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:

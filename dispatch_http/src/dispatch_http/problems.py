@@ -157,5 +157,5 @@ def send(problem: Problem, req: falcon.Request, resp: falcon.Response) -> None:
     resp.status = problem.status
     resp.set_headers(dict(problem.headers))
     resp.content_type = MEDIA_TYPE
-    resp.data = problem.body(getattr(req.context, "request_id", None))
+    resp.data = problem.body(req.context.request_id)
     req.context.problem = problem.code

@@ -104,6 +104,8 @@ class Server:
         finished = self._gate.await_nobody(until)
         if refuse_newcomers(self._listener):
             time.sleep(min(_SETTLE_S, max(0.0, until - time.monotonic())))
+        else:
+            self._waitress.accepting = False
         return self._await_silence(until) and finished
 
     def _await_silence(self, until: float) -> bool:

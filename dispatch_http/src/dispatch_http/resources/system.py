@@ -44,6 +44,8 @@ class Version:
         """Tell."""
         send(resp, {"name": "dispatch", "version": __version__})
 
+    on_head = on_get
+
 
 @frozen
 class Live:
@@ -55,6 +57,8 @@ class Live:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """It does."""
         send(resp, {"status": "live"})
+
+    on_head = on_get
 
 
 @frozen
@@ -72,6 +76,8 @@ class Ready:
         with self.desk.dispatcher.storage.read() as snapshot:
             snapshot.now()
         send(resp, {"status": "ready"})
+
+    on_head = on_get
 
 
 @frozen
