@@ -29,11 +29,13 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def spell_duration(seconds: float) -> str:
-    """A duration in its two largest units.
+def spell_duration(seconds: float, units: int = 2) -> str:
+    """A duration in its largest units, cut, not rounded.
 
     >>> [spell_duration(each) for each in (0.25, 42, 90, 5400, 200_000, 3600)]
     ['0.2 s', '42 s', '1 min 30 s', '1 h 30 min', '2 d 7 h', '1 h']
+    >>> spell_duration(5400, 1)
+    '1 h'
     """
     if not math.isfinite(seconds):
         return "?"
@@ -45,5 +47,5 @@ def spell_duration(seconds: float) -> str:
         count, left = divmod(left, size)
         parts.append(f"{count} {name}" if count else "")
     first = next((index for index, part in enumerate(parts) if part), 3)
-    shown = " ".join(part for part in parts[first : first + 2] if part) or "0 s"
+    shown = " ".join(part for part in parts[first : first + units] if part) or "0 s"
     return f"-{shown}" if seconds < 0 else shown

@@ -83,7 +83,7 @@ def show_jobs(page: Form, now: datetime) -> None:
         listing(("id", "state", "#prio", "#tries", "created", "engine", "work"), rows, whole=("id", "state"))
     )
     if page.get("next_cursor"):
-        show(cell(f"More: --cursor {page['next_cursor']}, or --all", "dim"))
+        show(cell("There are more: --all, or --limit N", "dim"))
 
 
 def show_job(job: Form, attempts: Sequence[Form], now: datetime) -> None:
@@ -150,7 +150,7 @@ def show_history(page: Form, now: datetime) -> None:
     ]
     show(listing(("#version", "at", "by", "event", "data"), rows, whole=("at", "event")))
     if page.get("next_cursor"):
-        show(cell(f"More: --cursor {page['next_cursor']}", "dim"))
+        show(cell("There are more: --limit N", "dim"))
 
 
 def show_explanation(told: Form) -> None:

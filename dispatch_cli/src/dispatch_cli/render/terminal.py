@@ -43,18 +43,23 @@ def cell(value: object, style: str = "") -> Text:
 def listing(
     headings: Sequence[str], rows: Iterable[Sequence[Text | str]], *, whole: Sequence[str] = ()
 ) -> Table:
-    """A table without lines. Columns in ``whole`` are never cut; those that begin with '#' hold numbers."""
+    """A table without lines; columns that are empty are left out.
+
+    Columns in ``whole`` are never cut; those that begin with '#' hold numbers.
+    """
     table = Table(box=None, padding=_SPACED, header_style="bold", pad_edge=False)
-    for heading in headings:
-        table.add_column(
-            heading.removeprefix("#").upper(),
-            justify="right" if heading.startswith("#") else "left",
-            no_wrap=True,
-            overflow="fold" if heading in whole else "ellipsis",
-            min_width=None,
-        )
-    for row in rows:
-        table.add_row(*(each if isinstance(each, Text) else cell(each) for each in row))
+    cells = [[each if isinstance(each, Text) else cell(each) for each in row] for row in rows]
+    widths = [max((row[number].cell_len for row in cells), default=0) for number in range(len(headings))]
+    for heading, width in zip(headings, widths, strict=True):
+        if width:
+            table.add_column(
+                heading.removeprefix("#").upper(),
+                justify="right" if heading.startswith("#") else "left",
+                no_wrap=True,
+                min_width=width if heading in whole else None,
+            )
+    for row in cells:
+        table.add_row(*(each for each, width in zip(row, widths, strict=True) if width))
     return table
 
 
