@@ -176,7 +176,7 @@ def segment(identifier: str) -> str:
     'engine%201%2F2'
     """
     if identifier.strip(".") == "":
-        raise CommandFailure("invalid-command", f"{identifier!r} is not an id", exit_code=ExitCode.INVALID)
+        raise CommandFailure("not-found", f"{identifier!r} is not an id", exit_code=ExitCode.NOT_FOUND)
     return quote(identifier, safe="")
 
 
