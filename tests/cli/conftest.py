@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import frozen
-from click.testing import CliRunner, Result
 
-from dispatch_cli.main import main
 from dispatch_core import Dispatcher, Profile
-from dispatch_core.storage import MemoryStorage
+from dispatch_core.storage import MemoryStorage, create_storage
 from dispatch_http.app import create_app
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings
-
-
-@frozen
-class Program:
-    """`dispatch` with arguments that stand before every command line."""
-
-    before: tuple[str, ...] = ()
-
-    def __call__(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> Result:
-        result = CliRunner().invoke(main, [*self.before, *arguments], input=stdin)
-        assert result.exit_code == exit_code, f"{arguments}: {result.exit_code}\n{result.output}{result.exception!r}"
-        return result
-
-    def json(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> Any:
-        """What it prints with --json."""
-        return json.loads(self(*arguments, "--json", exit_code=exit_code, stdin=stdin).stdout)
+from tests.cli.program import Program
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +49,7 @@ def remote(server: Server) -> Program:
 @pytest.fixture
 def local(tmp_path: Path) -> Program:
     """The program, working on a database of its own."""
+    create_storage(tmp_path / "jobs.db").close()
     return Program(("--database", str(tmp_path / "jobs.db")))
 
 
@@ -99,6 +80,6 @@ def submit(dispatch: Program) -> Callable[..., str]:
 @pytest.fixture
 def engine(dispatcher: Dispatcher) -> str:
     """An engine that can do every transcode of these tests; its id and its session are the same."""
-    facts = {"codec": ("h264", "hevc"), "encoder": ("libx264",), "ffmpeg": "6.1"}
-    dispatcher.register("rack-7", Profile(facts=facts, slots=2), session="rack-7")
+    profile = Profile(facts={"codec": ("h264", "hevc"), "encoder": ("libx264",), "ffmpeg": "6.1"}, slots=2)
+    dispatcher.register("rack-7", profile, session="rack-7")
     return "rack-7"

@@ -16,7 +16,7 @@ import pytest
 from dispatch_cli.exits import MEANINGS
 from dispatch_cli.lazy_group import LazyGroup
 from dispatch_cli.main import main
-from tests.cli.conftest import Program
+from tests.cli.program import Program
 
 PROBE = """
 import json, sys
@@ -26,7 +26,17 @@ try:
 except SystemExit:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
-HEAVY = {"rich", "httpx2", "stamina", "sqlalchemy", "falcon", "typed_settings", "cattrs", "dispatch_core", "dispatch_http"}
+HEAVY = {
+    "rich",
+    "httpx2",
+    "stamina",
+    "sqlalchemy",
+    "falcon",
+    "typed_settings",
+    "cattrs",
+    "dispatch_core",
+    "dispatch_http",
+}
 
 
 def commands(group: LazyGroup, *path: str) -> Iterator[tuple[tuple[str, ...], str, click.Command]]:
@@ -68,14 +78,24 @@ def test_help_lists_every_command_and_every_exit_code(program: Program) -> None:
         assert re.search(rf"^ +{int(code)} +{re.escape(meaning)}$", told, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("path", "short_help", "command"), ALL, ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
-def test_the_line_of_help_is_the_commands_own(path: tuple[str, ...], short_help: str, command: click.Command) -> None:
+@pytest.mark.parametrize(
+    ("path", "short_help", "command"),
+    ALL,
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_line_of_help_is_the_commands_own(
+    path: tuple[str, ...], short_help: str, command: click.Command
+) -> None:
     """The table that spares importing a command says of it what the command says of itself."""
     assert command.get_short_help_str(200).rstrip(".") == short_help.rstrip(".")
 
 
-@pytest.mark.parametrize(("path", "command"), LEAVES, ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
-def test_every_command_shows_examples_and_offers_json(path: tuple[str, ...], command: click.Command, program: Program) -> None:
+@pytest.mark.parametrize(
+    ("path", "command"), LEAVES, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_every_command_shows_examples_and_offers_json(
+    path: tuple[str, ...], command: click.Command, program: Program
+) -> None:
     """Every command explains itself by examples; all but a shell's script can be read by machines."""
     told = program(*path, "--help").stdout
     assert "Examples:\n    dispatch " in told
@@ -117,7 +137,9 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program answers what the script asks."""
     code = "from dispatch_cli.main import main; main(prog_name='dispatch')"
     environment = {"COMP_WORDS": "dispatch jobs ca", "COMP_CWORD": "2", "_DISPATCH_COMPLETE": "bash_complete"}
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
     assert run.stdout == "plain,cancel\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dispatch_core import Dispatcher
-from tests.cli.conftest import Program
+from tests.cli.program import Program
 
 
 def test_every_option_reaches_the_job(dispatch: Program) -> None:
@@ -123,7 +123,13 @@ def test_a_file_of_jobs(dispatch: Program, tmp_path: Path) -> None:
     """Every line is a job of its own: a bad one is named and stops none; a repeat with the key adds nothing."""
     path = tmp_path / "jobs.ndjson"
     good = {"parameters": {"source": "/in/a.mov", "target": "/out/a.mp4"}}
-    lines = [json.dumps({**good, "priority": 1}), "{oops", "", json.dumps({**good, "priority": 999}), json.dumps(good)]
+    lines = [
+        json.dumps({**good, "priority": 1}),
+        "{oops",
+        "",
+        json.dumps({**good, "priority": 999}),
+        json.dumps(good),
+    ]
     path.write_text("\n".join(lines))
     result = dispatch("submit", "--file", str(path), "--key", "nightly", "--json", exit_code=5)
     accepted = [json.loads(line) for line in result.stdout.splitlines()]
@@ -131,7 +137,9 @@ def test_a_file_of_jobs(dispatch: Program, tmp_path: Path) -> None:
     problems = [json.loads(line) for line in result.stderr.splitlines()]
     assert [each["subject"] for each in problems] == ["line 2", "line 4"]
     again = dispatch("submit", "--file", "-", "--key", "nightly", stdin="\n".join(lines), exit_code=5)
-    assert [line for line in again.stdout.splitlines() if line.startswith("job-")] == [job["id"] for job in accepted]
+    assert [line for line in again.stdout.splitlines() if line.startswith("job-")] == [
+        job["id"] for job in accepted
+    ]
     assert dispatch.json("status")["accepted"] == 2
 
 

@@ -1,0 +1,57 @@
+"""`dispatch engines …` and `dispatch status`."""
+
+from __future__ import annotations
+
+from dispatch_core import Benchmark, Dispatcher, Progress
+from tests.cli.program import Program
+
+
+def test_engines_are_listed_with_what_they_run(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
+    """The list shows who lives, how busy they are and how far their jobs have come."""
+    job_id = remote.json("submit", "/in/a.mov", "/out/a.mp4")["id"]
+    (lease,) = dispatcher.claim(engine, session=engine)
+    dispatcher.progress(lease, Progress(fraction=0.25))
+    heading, row = remote("engines", "list").stdout.splitlines()
+    assert heading.split() == ["ID", "SEEN", "WANTED", "BUSY", "LAST", "SEEN", "RUNS"]
+    for part in (engine, "live", "active", "1/2", f"{job_id} 25 %"):
+        assert part in row
+
+
+def test_one_engine_is_shown_whole(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
+    """Facts, speeds and running jobs of an engine."""
+    dispatcher.report_benchmark(engine, [Benchmark(task_class="h264/720p/encode", units_per_s=3.5)])
+    job_id = remote.json("submit", "/in/a.mov", "/out/a.mp4")["id"]
+    dispatcher.claim(engine, session=engine)
+    dispatcher.heartbeat(engine, session=engine, disk_free_bytes=5_000_000_000, load=0.5)
+    shown = remote("engines", "show", engine).stdout
+    for part in ("h264 hevc", "6.1", "1 of 2 busy", "5.0 GB", "0.50", "h264/720p/encode", "3.5", job_id):
+        assert part in shown
+    assert remote.json("engines", "show", engine)["facts"]["ffmpeg"] == "6.1"
+
+
+def test_engines_are_steered(remote: Program, engine: str) -> None:
+    """Cordon, drain and resume say what is wanted; delete makes an engine leave."""
+    wanted = remote.json("engines", "cordon", engine, "--reason", "odd noises")["wanted"]
+    assert (wanted["state"], wanted["reason"]) == ("cordoned", "odd noises")
+    assert remote("engines", "drain", engine).stdout == f"{engine}: draining, 0 running\n"
+    assert "draining" in remote("engines", "list").stdout
+    assert remote.json("engines", "resume", engine)["wanted"]["state"] == "active"
+    assert remote("engines", "delete", engine).stdout == f"{engine}: left\n"
+    assert remote("engines", "list").stdout == "No engines.\n"
+    assert [each["id"] for each in remote.json("engines", "list", "--left")["engines"]] == [engine]
+
+
+def test_an_unknown_engine_is_exit_code_3(dispatch: Program) -> None:
+    """Whatever is asked of an engine that is not there, the answer is: not found."""
+    for verb in ("show", "cordon", "drain", "resume", "delete"):
+        assert "nobody" in dispatch("engines", verb, "nobody", exit_code=3).stderr
+
+
+def test_status_counts(dispatch: Program) -> None:
+    """Jobs by state, jobs accepted, and the verdict on the books."""
+    dispatch("submit", "/in/a.mov", "/out/a.mp4")
+    told = dispatch.json("status")
+    assert (told["accepted"], told["jobs"]["pending"], told["identity_holds"]) == (1, 1, True)
+    shown = dispatch("status").stdout
+    assert "holds" in shown
+    assert "jobs accepted  1" in shown
