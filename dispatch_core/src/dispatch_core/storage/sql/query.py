@@ -9,9 +9,8 @@ from attrs import frozen
 from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select, tuple_
 
 from dispatch_core.ports.storage import Query
-from dispatch_core.shell.wire import dumps
 from dispatch_core.storage.sql import schema
-from dispatch_core.storage.sql.forms import Form
+from dispatch_core.storage.sql.forms import Form, dumps
 from dispatch_core.storage.sql.statements import Statement, among, compiled
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 

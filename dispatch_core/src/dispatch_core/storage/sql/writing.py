@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import field, frozen
 
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded
-from dispatch_core.shell.wire import dumps
 from dispatch_core.storage.sql import statements
-from dispatch_core.storage.sql.forms import Form, Values
+from dispatch_core.storage.sql.forms import Form, Values, dumps
 from dispatch_core.storage.sql.session import Session
 from dispatch_core.storage.sql.statements import FormStatements, form_statements
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
@@ -46,20 +45,20 @@ def write_changes(session: Session, texts: Texts, changes: Sequence[Change]) -> 
 
 def _row(texts: Texts, change: Change, written: Written) -> tuple[str, Values]:
     record_type, key = change.ref
-    form, texts_of = texts.forms[record_type], texts.of[record_type]
+    form, of = texts.forms[record_type], texts.of[record_type]
     before, after = change.before, change.after
     if after is None:
         written[change.ref] = (None, None)
-        return texts_of.delete, _as_read(form, key, before)
+        return of.delete, _as_read(form, key, before)
+    if before is not None and form.seldom and form.lean(before, after):
+        row = form.lean_values(after)
+        written[change.ref] = (row[form.stamp], after)
+        return of.update_lean, row[form.key_width :] + _as_read(form, key, before)
     row = form.values(after)
     written[change.ref] = (row[form.stamp], after)
     if before is None:
-        return texts_of.insert, row
-    if form.seldom and form.lean(before, after):
-        return texts_of.update_lean, row[form.key_width : -form.fixed - form.seldom] + _as_read(
-            form, key, before
-        )
-    return texts_of.update, row[form.key_width : -form.fixed] + _as_read(form, key, before)
+        return of.insert, row
+    return of.update, row[form.key_width : -form.fixed] + _as_read(form, key, before)
 
 
 def _as_read(form: Form, key: str, before: Record | None) -> Values:

@@ -64,7 +64,8 @@ def _jobs() -> None:
     )
     op.create_index("jobs_by_age", "jobs", ["tenant", "created_us", "id"])
     op.create_index("jobs_by_state", "jobs", ["tenant", "state", "created_us", "id"])
-    _partial_index("ready", "jobs", "lane IS NOT NULL", "lane", "class_id", "band", "order_key", "id")
+    place = ("lane", "class_id", "band", "order_key", "id", "est_us")
+    _partial_index("ready", "jobs", "lane IS NOT NULL", *place)
     _partial_index("jobs_by_engine", "jobs", "engine_id IS NOT NULL", "engine_id")
     _due_index("jobs_due", "jobs", "due_us")
 
