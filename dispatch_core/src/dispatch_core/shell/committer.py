@@ -54,6 +54,10 @@ class _Gate:
             raise InvariantError("a dispatcher does not survive fork(); make a new one in the child")
 
 
+def _found_nothing(entry: Entry) -> bool:
+    return isinstance(entry.command, Claim) and entry.error is None and entry.result == []
+
+
 class DirectCommitter:
     """Every call is one transaction in the caller's thread. Claims do not wait."""
 
@@ -81,6 +85,10 @@ class DirectCommitter:
         with self._lock:
             self._gate.check()
             commit(self._house, entries)
+            unserved = [entry for entry in entries if _found_nothing(entry)]
+            if unserved and self._house.storage.traits.shared:
+                self._house.forget()  # memory may be behind another server's submits: look once more
+                commit(self._house, unserved)
 
     def stop_waiting(self) -> None:
         """Nothing waits here."""
@@ -212,8 +220,7 @@ class GroupCommitter:
         return None
 
     def _may_wait(self, entry: Handed) -> bool:
-        empty = entry.error is None and entry.result == [] and isinstance(entry.command, Claim)
-        return empty and not self._stopped_waiting and monotonic() < entry.until
+        return _found_nothing(entry) and not self._stopped_waiting and monotonic() < entry.until
 
     def _finish(self, entry: Handed) -> bool:
         entry.done.release()

@@ -29,6 +29,7 @@ class Window:
 
     def add(self, job: Job) -> None:
         """A job that entered the bucket, if it is among the first."""
+        self.discard(job)  # where servers share a store, it may stand here under an older rank
         rank = rank_of(job)
         if not self.whole and (not self.ranks or rank > self.ranks[-1]):
             return

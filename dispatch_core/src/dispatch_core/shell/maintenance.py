@@ -61,7 +61,7 @@ class Maintenance:
         self._last: tuple[int, int] | None = None
         # After a start, engines get one ttl to be heard again before anything of theirs expires.
         self._paused_until_us = house.storage.monotonic_us() + to_us(house.settings.lease_ttl_s)
-        self._jumped_back = False
+        self._jumped_back = True  # it may have happened while no server ran
 
     def tick(self) -> TickReport:
         """One pass."""
@@ -106,7 +106,7 @@ class Maintenance:
     def _strays(self, snapshot: Transaction) -> list[Command]:
         """After a jump back: timers and deadlines stamped by a future that will not come so soon."""
         after = snapshot.now()
-        limit = self._house.settings.tick_rows_max * 20
+        limit = self._house.settings.tick_rows_max * 4
         kinds = (RecordType.ATTEMPT, RecordType.JOB)
         return [
             _WORK[kind](ref) for kind in kinds for ref in snapshot.due(kind, FAR_US, limit, after_us=after)

@@ -12,7 +12,6 @@ from dispatch_core.kernel.terms import enter, ttl_at
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
 from dispatch_core.shell.house import House
 from dispatch_core.shell.parse import parse
-from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, Submit, Update
@@ -24,7 +23,7 @@ from dispatch_core.vocabulary.records import RecordType, Ref
 
 
 def checked_spec(spec: JobSpec, house: House) -> JobSpec:
-    """The spec with parameters and requirements in canonical form. Raises InvalidCommandError."""
+    """The spec, checked, its requirements in canonical form. Raises InvalidCommandError."""
     kind = house.kinds.get(spec.kind)
     if kind is None:
         known = ", ".join(sorted(house.kinds))
@@ -32,8 +31,7 @@ def checked_spec(spec: JobSpec, house: House) -> JobSpec:
             [FieldProblem("/kind", f"no kind is called {spec.kind!r}; known kinds: {known}")]
         )
     if kind.shape is not None:
-        shaped: object = parse(kind.shape, spec.parameters, "/parameters")
-        spec = attrs.evolve(spec, parameters=to_plain(shaped))
+        parse(kind.shape, spec.parameters, "/parameters")  # checked, and kept as it was written
     terms = parse_requirements(spec.requirements, kind.catalogue)
     house.classifier.of_spec(spec, "")  # what the kind adds must parse too: a bad codec is refused here
     return attrs.evolve(spec, requirements=tuple(sorted({term.text for term in terms})))

@@ -1,0 +1,343 @@
+"""A fleet as a state machine: real dispatchers on a real store, under faults, checked after every step.
+
+Subclass it, override ``open_storage`` (and what else you like), and run its ``TestCase``. Time is a manual
+integer clock; moving it and running maintenance are separate rules, so that late reports are met on
+deadlines to the microsecond. Storage faults, restarts and interleaved servers are rules like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import define
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dispatch_core.ports.storage import Query, Storage
+from dispatch_core.shell.dispatcher import Dispatcher
+from dispatch_core.shell.settings import Settings
+from dispatch_core.storage.memory import MemoryStorage
+from dispatch_core.testing import strategies as some
+from dispatch_core.testing.checkers import check_grant, check_store
+from dispatch_core.testing.faults import CommitFault, FaultyStorage
+from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
+from dispatch_core.vocabulary.clock import Clock, ManualClock
+from dispatch_core.vocabulary.commands import Edit, HeldLease
+from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.engines import Profile
+from dispatch_core.vocabulary.errors import (
+    CommandRejectedError,
+    InvalidCommandError,
+    StorageUnavailableError,
+)
+from dispatch_core.vocabulary.ids import SeededIds
+from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec, JobState
+
+T = TypeVar("T")
+JOBS_MAX = 12
+DRAIN_ROUNDS_MAX = 400
+SPANS_US = (0, 1, 999_999, 5_000_000, 15_000_000, 29_999_999, 30_000_000, 60_000_000, 600_000_000)
+EVERYTHING = Profile(
+    slots=50,
+    facts={"codec": some.CODECS, "ffmpeg": "8.0", "streaming": True, "tag": ("fast",)},
+)
+"""An engine that can run whatever the strategies make."""
+
+
+@define
+class EngineUnderTest:
+    """An engine as the test plays it: its present session and every lease it was ever given."""
+
+    id: str
+    session: str
+    profile: Profile
+    starts: int = 1
+
+
+class FleetMachine(RuleBasedStateMachine):
+    """Submit, claim, report, crash, restart, race, and let time pass, in any order."""
+
+    settings_in_use = Settings()
+
+    def open_storage(self, clock: Clock) -> Storage:
+        """The store under test; called once per example."""
+        return MemoryStorage(clock)
+
+    def reopen_storage(self, storage: Storage) -> Storage:
+        """The store after its server died: the same object by default; a durable store opens its file anew."""
+        return storage
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.storage = self.open_storage(self.clock)
+        self.ids = SeededIds()
+        self.doors = [FaultyStorage(self.storage) for _ in range(2 if self.storage.traits.shared else 1)]
+        self.servers = [self._server(door) for door in self.doors]
+        self.engines: dict[str, EngineUnderTest] = {}
+        self.jobs: list[str] = []
+        self.leases: list[Lease] = []
+        self.tokens: set[tuple[str, str]] = set()
+        self.keys = 0
+
+    def _server(self, door: FaultyStorage) -> Dispatcher:
+        return Dispatcher(door, settings=self.settings_in_use, ids=self.ids)
+
+    # ----- what everybody does
+
+    def call(self, server: int, act: Callable[[Dispatcher], T]) -> T | None:
+        """One command in its own name and key; after a storage error it is repeated, as a client would."""
+        self.keys += 1
+        context = Context(actor="test", receipt_key=f"key-{self.keys}")
+        for _ in range(2):
+            try:
+                return act(self.servers[server % len(self.servers)].acting(context))
+            except StorageUnavailableError:
+                continue
+            except (CommandRejectedError, InvalidCommandError):
+                return None
+        return None
+
+    def stored(self, job_id: str) -> Job:
+        """A job as it stands in the store."""
+        return self.servers[0].job(job_id)
+
+    @initialize(profile=some.profiles())
+    def first_engine(self, profile: Profile) -> None:
+        """A fleet begins with one engine."""
+        self._start("engine-0", profile)
+
+    def _start(self, engine_id: str, profile: Profile) -> None:
+        known = self.engines.get(engine_id)
+        starts = known.starts + 1 if known else 1
+        engine = EngineUnderTest(engine_id, f"{engine_id}-start-{starts}", profile, starts)
+        self.engines[engine_id] = engine
+        self.call(0, lambda server: server.register(engine_id, profile, session=engine.session))
+
+    # ----- people
+
+    @precondition(lambda self: len(self.jobs) < JOBS_MAX)
+    @rule(server=st.integers(0, 1), specs=st.lists(some.job_specs(), min_size=1, max_size=3))
+    def submit(self, server: int, specs: list[JobSpec]) -> None:
+        """What is answered is accepted, in order."""
+        jobs = self.call(server, lambda each: each.submit_many(specs)) or []
+        assert len(jobs) == len(specs)
+        self.jobs += [job.id for job in jobs]
+
+    @precondition(lambda self: self.jobs)
+    @rule(server=st.integers(0, 1), data=st.data())
+    def control(self, server: int, data: st.DataObject) -> None:
+        """People cancel, hold, release, pin, edit, requeue, delete and restore whatever they see."""
+        job_id = data.draw(st.sampled_from(self.jobs))
+        acts: dict[str, Callable[[Dispatcher], object]] = {
+            "cancel": lambda each: each.cancel(job_id, reason="test"),
+            "hold": lambda each: each.hold(job_id),
+            "release": lambda each: each.release(job_id),
+            "requeue": lambda each: each.requeue(job_id),
+            "delete": lambda each: each.delete(job_id),
+            "restore": lambda each: each.restore(job_id),
+            "pin": lambda each: each.assign(job_id, "engine-0", until_us=self.clock.now_us() + 7_000_000),
+            "unpin": lambda each: each.assign(job_id, None),
+            "edit": lambda each: each.update(job_id, Edit(priority=5)),
+            "rework": lambda each: each.update(job_id, Edit(requirements=())),
+            "later": lambda each: each.update(job_id, Edit(not_before_us=self.clock.now_us() + 9_000_000)),
+        }
+        self.call(server, acts[data.draw(st.sampled_from(sorted(acts)))])
+
+    # ----- engines
+
+    @rule(number=st.integers(0, 3), profile=some.profiles())
+    def start_engine(self, number: int, profile: Profile) -> None:
+        """An engine starts, or restarts under the same name."""
+        self._start(f"engine-{number}", profile)
+
+    @rule(server=st.integers(0, 1), data=st.data(), limit=st.integers(1, 3))
+    def claim(self, server: int, data: st.DataObject, limit: int) -> None:
+        """What is granted was claimable, fits the engine, comes first, and its token is new."""
+        engine = data.draw(st.sampled_from(sorted(self.engines.values(), key=lambda each: each.id)))
+        self._claim(server, engine, limit)
+
+    def _claim(self, server: int, engine: EngineUnderTest, limit: int) -> None:
+        leases = (
+            self.call(server, lambda each: each.claim(engine.id, session=engine.session, limit=limit)) or []
+        )
+        for lease in leases:
+            check_grant(lease, engine.profile)
+            assert (lease.job.id, lease.token) not in self.tokens, "a token was issued twice"
+            self.tokens.add((lease.job.id, lease.token))
+        self.leases += leases
+
+    @precondition(lambda self: self.leases)
+    @rule(server=st.integers(0, 1), data=st.data())
+    def complete(self, server: int, data: st.DataObject) -> None:
+        """A completion counts if and only if nobody else was granted the job since."""
+        lease = data.draw(st.sampled_from(self.leases))
+        self._report(server, lease, "complete", lambda each: each.complete(lease, {"ok": True}))
+
+    @precondition(lambda self: self.leases)
+    @rule(server=st.integers(0, 1), data=st.data(), error=some.job_errors())
+    def fail(self, server: int, data: st.DataObject, error: JobError) -> None:
+        """A failure counts under the same condition; its text is never refused."""
+        lease = data.draw(st.sampled_from(self.leases))
+        self._report(server, lease, "fail", lambda each: each.fail(lease, error))
+
+    @precondition(lambda self: self.leases)
+    @rule(server=st.integers(0, 1), data=st.data())
+    def give_back(self, server: int, data: st.DataObject) -> None:
+        """Giving back counts under the same condition."""
+        lease = data.draw(st.sampled_from(self.leases))
+        self._report(server, lease, "give-back", lambda each: each.give_back(lease))
+
+    def _report(self, server: int, lease: Lease, verb: str, act: Callable[[Dispatcher], Attempt]) -> None:
+        job = self.stored(lease.job.id)
+        reported = self.servers[0].attempts(job.id)[lease.attempt - 1].reported
+        counts = job.live_attempt == lease.attempt or reported == verb
+        answer = self.call(server, act)
+        assert (answer is not None) == counts, (
+            f"{verb} of attempt {lease.attempt} while live is {job.live_attempt}"
+        )
+        if answer is not None:
+            assert self.servers[0].acting(Context()).attempts(job.id)[lease.attempt - 1] == answer
+            assert act(self.servers[0]) == answer, "a repeat gets the first answer"
+
+    @precondition(lambda self: self.leases)
+    @rule(server=st.integers(0, 1), data=st.data(), progress=some.progresses())
+    def progress(self, server: int, data: st.DataObject, progress: Progress) -> None:
+        """Progress renews the live attempt's lease and no other."""
+        lease = data.draw(st.sampled_from(self.leases))
+        live = self.stored(lease.job.id).live_attempt == lease.attempt
+        answer: LeaseStatus | None = self.call(server, lambda each: each.progress(lease, progress))
+        assert (answer is not None) == live
+        if answer is not None:
+            assert answer.deadline_us >= self.clock.now_us() or not self.storage.traits.durable
+
+    @rule(server=st.integers(0, 1), data=st.data(), share=st.integers(0, 3))
+    def heartbeat(self, server: int, data: st.DataObject, share: int) -> None:
+        """An engine hears of every lease it has: those it named, and those it did not."""
+        engine = data.draw(st.sampled_from(sorted(self.engines.values(), key=lambda each: each.id)))
+        mine = [lease for lease in self.leases if lease.engine_id == engine.id][-share:] if share else []
+        held = list(dict.fromkeys(HeldLease(lease.job.id, lease.token) for lease in mine))
+        answer = self.call(
+            server, lambda each: each.heartbeat(engine.id, session=engine.session, leases=held)
+        )
+        if answer is None:
+            return
+        for status in answer.leases:
+            live = self._live_token(status.job_id)
+            assert status.lost == (status.token != live)
+        named = {(each.job_id, each.token) for each in held}
+        assert not named & {(each.job_id, each.token) for each in answer.unnamed}
+
+    def _live_token(self, job_id: str) -> str | None:
+        job = self.stored(job_id)
+        return f"{self.storage.incarnation}.{job.live_attempt}" if job.live_attempt is not None else None
+
+    @rule(
+        server=st.integers(0, 1),
+        data=st.data(),
+        act=st.sampled_from(("drain", "cordon", "resume", "deregister")),
+    )
+    def operate(self, server: int, data: st.DataObject, act: str) -> None:
+        """Operators take engines out and put them back."""
+        engine_id = data.draw(st.sampled_from(sorted(self.engines)))
+        self.call(server, lambda each: getattr(each, act)(engine_id))
+
+    # ----- time and faults
+
+    @rule(span_us=st.sampled_from(SPANS_US))
+    def time_passes(self, span_us: int) -> None:
+        """Time moves, and nothing else."""
+        self.clock.advance_us(span_us)
+
+    @rule(seconds=st.sampled_from((-3_600, -3, 3, 3_600)))
+    def clock_jumps(self, seconds: int) -> None:
+        """Somebody sets the wall clock."""
+        self.clock.jump(seconds)
+
+    @rule(server=st.integers(0, 1))
+    def tick(self, server: int) -> None:
+        """Maintenance runs, on any server."""
+        try:
+            self.servers[server % len(self.servers)].tick()
+        except StorageUnavailableError:
+            return
+
+    @rule(server=st.integers(0, 1), fault=st.sampled_from(CommitFault))
+    def commit_will_fail(self, server: int, fault: CommitFault) -> None:
+        """The next commit fails before or after it took effect."""
+        self.doors[server % len(self.doors)].fault = fault
+
+    @rule(server=st.integers(0, 1))
+    def server_restarts(self, server: int) -> None:
+        """A server dies and another starts on the same store; nothing in memory survives."""
+        index = server % len(self.servers)
+        self.storage = self.reopen_storage(self.storage)
+        for door in self.doors:
+            door.inner = self.storage
+        self.servers[index] = self._server(self.doors[index])
+
+    @precondition(lambda self: len(self.servers) > 1 and len(self.engines) > 1)
+    @rule(data=st.data(), first=st.integers(0, 1))
+    def claims_race(self, data: st.DataObject, first: int) -> None:
+        """Two servers read the same rows and both want to commit a claim; between them a tick may run."""
+        one, two = data.draw(st.permutations(sorted(self.engines)))[:2]
+        other = self.servers[1 - first]
+
+        def meanwhile() -> None:
+            if data.draw(st.booleans()):
+                other.tick()
+            engine = self.engines[two]
+            self._claim(1 - first, engine, 2)
+
+        self.doors[first].meanwhile = meanwhile
+        self._claim(first, self.engines[one], 2)
+        self.doors[first].meanwhile = None
+
+    @precondition(lambda self: self.leases and len(self.servers) > 1)
+    @rule(data=st.data(), first=st.integers(0, 1))
+    def report_races_tick(self, data: st.DataObject, first: int) -> None:
+        """A report and another server's maintenance meet between read and write."""
+        lease = data.draw(st.sampled_from(self.leases))
+        self.doors[first].meanwhile = lambda: self.tick(1 - first)
+        self.call(first, lambda each: each.renew(lease))
+        self.doors[first].meanwhile = None
+
+    # ----- what must hold
+
+    @invariant()
+    def laws_hold(self) -> None:
+        """Every law, after every step, from the store alone."""
+        check_store(self.storage, self.settings_in_use.give_backs_max, accepted=set(self.jobs))
+
+    def teardown(self) -> None:
+        """Faults end; a capable fleet runs on; everything that was accepted ends."""
+        for door in self.doors:
+            door.fault = door.meanwhile = None
+        self._drain()
+        for server in self.servers:
+            server.close()
+        self.storage.close()
+
+    def _drain(self) -> None:
+        server = self.servers[0]
+        for job_id in self.jobs:
+            self.call(0, lambda each, job_id=job_id: each.release(job_id))  # type: ignore[misc]  # bound now
+            self.call(0, lambda each, job_id=job_id: each.assign(job_id, None))  # type: ignore[misc]  # bound now
+            now = Edit(not_before_us=None)  # a wall-clock time the clock may have jumped far away from
+            self.call(0, lambda each, job_id=job_id, now=now: each.update(job_id, now))  # type: ignore[misc]  # bound now
+        server.register("healer", EVERYTHING, session="last")
+        server.resume("healer")
+        for _ in range(DRAIN_ROUNDS_MAX):
+            if not self._unfinished(server):
+                return
+            self.clock.advance(10)
+            server.tick()
+            for lease in server.claim("healer", session="last", limit=50):
+                server.complete(lease)
+        raise AssertionError(f"never finished: {[(job.id, job.state) for job in self._unfinished(server)]}")
+
+    def _unfinished(self, server: Dispatcher) -> list[Any]:
+        states = tuple(state.value for state in JobState if not state.terminal)
+        query = Query(where={"state": states}, sort="created_us", limit=1_000)
+        return list(server.jobs(query).records)
