@@ -50,6 +50,17 @@ def test_a_closed_pipe_is_quiet(how: tuple[str, ...], many: str) -> None:
     assert complaint == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_a_full_disk_is_said(how: tuple[str, ...], many: str) -> None:
+    """An answer that could not be written is not a success."""
+    with Path("/dev/full").open("w") as full:
+        command = [*COMMAND, "jobs", "list", "--database", many, *how]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 7
+    assert run.stderr == "Error: cannot write the answer: No space left on device\n"
+
+
 def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
     """Ctrl-C ends a watch quietly; the job goes on."""
     database = str(tmp_path / "jobs.db")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from types import MappingProxyType
@@ -58,9 +59,19 @@ class Program(LazyGroup):
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
-            # The reader has what it wanted. Python would complain when it flushes at exit, so nothing is left to flush.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             ctx.exit(ExitCode.BROKEN_PIPE)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                raise
+            _forget_output()
+            click.echo(f"Error: cannot write the answer: {error.strerror}", err=True)
+            ctx.exit(ExitCode.UNAVAILABLE)
+
+
+def _forget_output() -> None:
+    """Python flushes standard output at exit and would complain again: let it flush to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(

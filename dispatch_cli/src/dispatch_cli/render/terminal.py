@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from typing import Final
 
 import click
@@ -21,17 +22,21 @@ _SPACED: Final = (0, 2, 0, 0)
 
 
 def show(*things: RenderableType) -> None:
-    """Print to standard output, through click, so that a closed pipe is met in one place."""
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(
-            file=sys.stdout, width=WIDE, highlight=False, markup=False, emoji=False, no_color=True
-        )
-    with console.capture() as capture:
-        for thing in things:
-            console.print(thing)
-    text = capture.get()
-    click.echo(text if console.is_terminal else "\n".join(map(str.rstrip, text.split("\n"))), nl=False)
+    """Print to standard output, through click, so that trouble with writing is met in one place."""
+    watched = sys.stdout.isatty()
+    page = StringIO()
+    console = Console(
+        file=page,
+        force_terminal=watched or None,
+        no_color=None if watched else True,
+        width=None if watched else WIDE,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for thing in things:
+        console.print(thing)
+    click.echo("\n".join(map(str.rstrip, page.getvalue().split("\n"))), nl=False)
 
 
 def cell(value: object, style: str = "") -> Text:
