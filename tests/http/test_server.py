@@ -1,8 +1,10 @@
 """The real server on a real socket: waiting claims, framing, ticking, starting and stopping."""
 
+import contextlib
 import http.client
 import io
 import json
+import select
 import socket
 import threading
 import time
@@ -207,6 +209,31 @@ def test_ambiguous_framing_is_refused_as_a_problem(server: Server, request_: byt
     if status != 200:
         assert b"application/problem+json" in head
         assert json.loads(body)["status"] == status
+
+
+@pytest.mark.parametrize("start", [b"GET /version HT", GET, POST + b"Content-Length: 100\r\n\r\n{"])
+def test_a_request_that_does_not_end_is_ended(start: bytes) -> None:
+    """408 once its time is up, however diligently one byte follows the other; others are not disturbed."""
+    with make_server(HttpSettings(port=0, threads=4, receive_s=0.5, drain_grace_s=5)) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as slow:
+            slow.sendall(start)
+            until = time.monotonic() + PATIENCE_S
+            while not select.select([slow], [], [], 0.1)[0] and time.monotonic() < until:
+                with contextlib.suppress(ConnectionError):  # it has just been closed: the answer is there
+                    slow.sendall(b"a")
+            assert slow.recv(65_536).split()[1] == b"408"
+        assert ask(server, "GET", "/version")[0] == 200
+
+
+def test_an_idle_connection_may_stay() -> None:
+    """Between requests nothing has to arrive: a kept connection serves the next one."""
+    with make_server(HttpSettings(port=0, threads=4, receive_s=0.2, drain_grace_s=5)) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        for _ in range(2):
+            connection.request("GET", "/version")
+            assert connection.getresponse().read()
+            time.sleep(1.5)
+        connection.close()
 
 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:

@@ -1,13 +1,17 @@
-"""How waitress reads and ends requests here: no ambiguous framing, and problems instead of plain text."""
+"""How waitress reads and ends requests here: no ambiguous framing, no endless request, problems not plain text."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
+from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask, WSGITask
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import BadRequest
 
 from dispatch_http.problems import MEDIA_TYPE, Problem
 
@@ -57,9 +61,73 @@ class PoliteTask(WSGITask):  # type: ignore[misc]  # waitress has no types
         return super().build_response_header()
 
 
+class RequestTimeout(BadRequest):  # type: ignore[misc]  # waitress has no types
+    """A request that did not arrive in time."""
+
+    code = 408
+    reason = "Request Timeout"
+
+
 class StrictChannel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """A connection with the three changes above."""
+    """A connection with the three changes above, and a deadline for each request it receives."""
 
     parser_class = StrictParser
     task_class = PoliteTask
     error_task_class = ProblemTask
+    receiving_since: float | None = None
+
+    def received(self, data: bytes) -> Any:
+        """Note when a request begins to arrive; its end, not its latest byte, has to come in time."""
+        if self.receiving_since is None:
+            self.receiving_since = time.monotonic()
+        found = super().received(data)
+        if self.request is None:
+            self.receiving_since = None
+        return found
+
+    def give_up(self, receive_s: float) -> None:
+        """Answer 408 if the request that is arriving has taken longer than ``receive_s``. Loop thread only."""
+        began = self.receiving_since
+        if began is None or time.monotonic() - began < receive_s:
+            return
+        with self.requests_lock:
+            late: Any = self.request
+            self.request: Any = None
+            self.receiving_since = None
+            if late is None or self.requests or self.will_close:
+                return
+            late.error = RequestTimeout(f"the request did not arrive within {receive_s:g} s")
+            late.completed = True
+            self.requests.append(late)
+            self.server.add_task(self)
+
+
+class StrictServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
+    """waitress on a socket that is already bound, with the connections above."""
+
+    channel_class = StrictChannel
+    draining = False
+
+    def __init__(
+        self, app: Any, listener: Any, sockets: dict[int, Any], receive_s: float, **options: Any
+    ) -> None:
+        adjustments = Adjustments(sockets=[listener], **options)
+        threads = ThreadedTaskDispatcher()
+        threads.set_thread_count(adjustments.threads)
+        self.receive_s = receive_s
+        place = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(
+            app,
+            sockets,
+            _sock=listener,
+            dispatcher=threads,
+            adj=adjustments,
+            bind_socket=False,
+            sockinfo=place,
+        )
+
+    def maintenance(self, now: float) -> None:
+        """Close idle connections, as waitress does, and give up on requests that do not end."""
+        super().maintenance(now)
+        for channel in list(self.active_channels.values()):
+            channel.give_up(self.receive_s)

@@ -12,12 +12,11 @@ from types import FrameType
 from typing import Any, Self
 
 from waitress import wasyncore
-from waitress.server import create_server
 
 from dispatch_core import Dispatcher
 from dispatch_http.admission import counted
 from dispatch_http.app import DispatchApp
-from dispatch_http.framing import StrictChannel
+from dispatch_http.framing import StrictServer
 from dispatch_http.listening import allow_descriptors, bind, refuse_newcomers
 from dispatch_http.settings import HttpSettings, refuse_open_door
 from dispatch_http.ticking import Ticking
@@ -31,7 +30,8 @@ class Server:
     """Serves an application over one socket. ``start`` and ``stop``, or ``serve_forever``, once.
 
     Raises SettingsError if the settings would let strangers in, or the address cannot be had. Slow
-    clients cost a connection each, not a thread; deadlines for their headers and bodies are not enforced.
+    clients cost a connection each, not a thread, and a request must arrive within ``receive_s``; how many
+    connections one address may hold, and how slowly an answer may be read, is not limited.
     """
 
     def __init__(
@@ -73,8 +73,6 @@ class Server:
     def start(self) -> None:
         """Listen and tick, in threads of their own. When it returns, connections are accepted."""
         self._waitress = _waitress(self._app, self._settings, self._listener, self._sockets)
-        self._waitress.draining = False
-        self._waitress.channel_class = StrictChannel
         self._loop.start()
         self._ticking.start()
         self._log.info("listening", url=self.url, keys=len(self._settings.keys))
@@ -167,19 +165,21 @@ def _on_signals(asked: threading.Event) -> dict[signal.Signals, Handler]:
     return {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
 
 
-def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int, Any]) -> Any:
+def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int, Any]) -> StrictServer:
     # Half a task queue is no news here: long-polls come in herds, and each line would be one of thousands.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    return create_server(
+    return StrictServer(
         app,
-        map=sockets,
-        sockets=[listener],
+        listener,
+        sockets,
+        settings.receive_s,
         threads=settings.threads,
         connection_limit=settings.connections_max,
         asyncore_use_poll=True,
         asyncore_loop_timeout=1,
         channel_request_lookahead=0,
         channel_timeout=settings.idle_close_s,
+        cleanup_interval=1,
         max_request_header_size=settings.header_bytes_max,
         # The application refuses bodies by its own limit, as a problem; this one stops what is far beyond.
         max_request_body_size=settings.body_bytes_max * 2 + 1,

@@ -97,6 +97,7 @@ class HttpSettings:
     page_max: int = field(default=1_000, validator=[ge(1), le(10_000)])
     wait_max_s: float = field(default=60.0, validator=[ge(0), le(300)])
     drain_grace_s: float = field(default=20.0, validator=[ge(0.1), le(3_600)])
+    receive_s: float = field(default=15.0, validator=[ge(0.1), le(3_600)])
     idle_close_s: int = field(default=120, validator=[ge(1), le(3_600)])
     keys: tuple[ApiKey, ...] = ()
     insecure: bool = False
