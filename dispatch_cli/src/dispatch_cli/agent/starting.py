@@ -1,0 +1,69 @@
+"""From the command line to a running agent: find ffmpeg, look at the machine, measure, begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from attrs import field, frozen
+
+from dispatch_cli.agent.client import Client
+from dispatch_cli.agent.engine_agent import EngineAgent, Offer
+from dispatch_cli.agent.logs import Log, LogFormat, make_log
+from dispatch_cli.agent.offering import Wishes, measured, profile_of
+from dispatch_cli.agent.runners import TranscodeRunner, clear_scratch, free_bytes
+from dispatch_cli.engine.failures import TranscodeError
+from dispatch_cli.engine.ffmpeg import list_encoders, locate, probe
+from dispatch_cli.exits import CommandFailure, ExitCode
+
+
+@frozen(kw_only=True)
+class Start:
+    """Everything the command line says about an engine."""
+
+    engine_id: str
+    urls: Sequence[str]
+    api_key: str | None = field(default=None, repr=False)
+    wishes: Wishes
+    work_dir: Path
+    ffmpeg: str | None = None
+    benchmark: bool = True
+    drain_grace_s: float = 60.0
+    log_format: LogFormat = "text"
+
+
+def run(start: Start) -> int:
+    """Be an engine until told to stop; the exit status. Raises CommandFailure."""
+    log = make_log(start.log_format)
+    offer = look(start, log)
+    client = Client(start.urls, api_key=start.api_key, log=log)
+    try:
+        return EngineAgent(offer, client, log, drain_grace_s=start.drain_grace_s).run()
+    finally:
+        client.close()
+
+
+def look(start: Start, log: Log) -> Offer:
+    """What this machine offers. Raises CommandFailure if there is no usable ffmpeg or no place to work."""
+    try:
+        ffmpeg = locate(start.ffmpeg)
+        probed = probe(ffmpeg)
+        coders = list_encoders(ffmpeg)
+        cells = measured(ffmpeg, probed, start.wishes.codecs, log) if start.benchmark else []
+    except TranscodeError as error:
+        raise CommandFailure("no-ffmpeg", error.message, exit_code=ExitCode.USAGE) from error
+    try:
+        clear_scratch(start.work_dir)
+    except OSError as error:
+        message = f"cannot work in {start.work_dir}: {error.strerror}"
+        raise CommandFailure("work-dir", message, exit_code=ExitCode.USAGE) from error
+    log.info("found ffmpeg", version=probed["ffmpeg"], path=str(ffmpeg), codecs=len(coders))
+    runner = TranscodeRunner(ffmpeg=ffmpeg, coders=coders, scratch=start.work_dir)
+    return Offer(
+        engine_id=start.engine_id,
+        profile=profile_of(probed, start.wishes, cells, coders),
+        slots=start.wishes.slots,
+        runners={runner.kind: runner},
+        free_bytes=partial(free_bytes, start.work_dir),
+    )
