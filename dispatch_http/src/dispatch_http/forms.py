@@ -19,6 +19,7 @@ from dispatch_core import (
     Profile,
     Progress,
 )
+from dispatch_core.forms import parse
 
 JsonObject = Mapping[str, object]
 
@@ -52,20 +53,12 @@ class HeldToken:
     engine_id: str
 
 
-@frozen(kw_only=True)
-class ProgressReport:
-    """A held token, and how far the attempt is."""
-
-    token: str
-    engine_id: str
-    fraction: float
-    speed: float | None = None
-    message: str = ""
-
-    @property
-    def progress(self) -> Progress:
-        """The progress alone."""
-        return Progress(fraction=self.fraction, speed=self.speed, message=self.message)
+def progress_report(data: object) -> tuple[HeldToken, Progress]:
+    """Who reports, and how far the attempt is: one flat object at the edge. Raises InvalidCommandError."""
+    if not isinstance(data, Mapping):
+        return parse(HeldToken, data), Progress(fraction=0)
+    held = {name: data[name] for name in ("token", "engine_id") if name in data}
+    return parse(HeldToken, held), parse(Progress, {name: data[name] for name in data.keys() - held.keys()})
 
 
 class ReportedStatus(StrEnum):

@@ -10,7 +10,7 @@ from dispatch_core import ReportProgress
 from dispatch_core.forms import claim_form, lease_form, lease_status_form, parse
 from dispatch_http.answers import send, send_attempt
 from dispatch_http.desk import Desk
-from dispatch_http.forms import HeldToken, ProgressReport, StatusReport
+from dispatch_http.forms import HeldToken, StatusReport, progress_report
 from dispatch_http.parameters import Asked
 
 
@@ -71,10 +71,8 @@ class Progress:
     def on_put(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Report it, which also renews the lease."""
         Asked(req)
-        report = parse(ProgressReport, self.desk.body(req))
-        command = ReportProgress(
-            job_id=job_id, token=report.token, engine_id=report.engine_id, progress=report.progress
-        )
+        held, progress = progress_report(self.desk.body(req))
+        command = ReportProgress(job_id=job_id, token=held.token, engine_id=held.engine_id, progress=progress)
         send(resp, lease_status_form(self.desk.acting(req).execute(command)))
 
 
