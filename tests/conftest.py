@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+pytest.register_assert_rewrite("dispatch_core.testing")
 
 # Generated examples must not fail on a slow machine, and a gate must give one verdict for one commit.
 settings.register_profile("test", deadline=None, print_blob=True, derandomize="CI" in os.environ)

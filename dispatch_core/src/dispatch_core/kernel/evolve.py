@@ -44,6 +44,8 @@ def evolve(job: Job | None, event: JobEvent, at_us: int) -> Job:
     assert job is not None
     at_us = max(at_us, job.updated_us)  # record times never decrease, whatever the clock does
     changes = _changes(job, event, at_us)
+    if changes.get("state", JobState.PENDING) is not JobState.PENDING:
+        changes["ready"] = None  # only pending jobs wait in a lane; where, the policy says afterwards
     return attrs.evolve(job, version=job.version + 1, updated_us=at_us, **changes)  # type: ignore[arg-type]  # the names are Job's own
 
 

@@ -39,6 +39,12 @@ class Window:
             self.whole = False
             del self.jobs[self.ranks.pop()[2]]
 
+    def extend(self, jobs: Sequence[Job], *, whole: bool) -> None:
+        """Jobs read from behind the window's end."""
+        self.jobs.update((job.id, job) for job in jobs)
+        self.ranks.update(rank_of(job) for job in jobs)
+        self.whole = whole
+
     def discard(self, job: Job) -> None:
         """A job that left the bucket."""
         if known := self.jobs.pop(job.id, None):
@@ -133,9 +139,11 @@ class Heads:
         window = (self._windows or {}).get(bucket)
         if window is None:
             return
-        ranks = list(window.ranks)
-        yield from (window.jobs[rank[2]] for rank in ranks)
-        if window.whole or not ranks:
+        shown = list(window.ranks)
+        yield from (window.jobs[rank[2]] for rank in shown)
+        if window.whole or not shown:
             return
-        after = {bucket: ranks[-1]}
-        yield from transaction.heads([bucket], self._rows_max, after).get(bucket, ())
+        # A batch that has taken the whole window, or an engine that fits none of it: look further.
+        further = transaction.heads([bucket], self._rows_max, {bucket: shown[-1]}).get(bucket, ())
+        window.extend(further, whole=len(further) < self._rows_max)
+        yield from further

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cattrs.preconf.json import JsonConverter, make_converter
 
-from dispatch_core.vocabulary.events import Event, event_name
+from dispatch_core.vocabulary.events import Event, name_of
 from dispatch_core.vocabulary.facts import FactValue
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def _converter() -> JsonConverter:
 
 
 _CONVERTER = _converter()
-_EVENTS: Mapping[str, type] = {event_name(cls): cls for cls in Event.__args__}
+_EVENTS: Mapping[str, type] = {name_of(cls): cls for cls in Event.__args__}
 
 
 def to_plain(value: object) -> Any:

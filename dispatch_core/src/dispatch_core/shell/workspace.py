@@ -109,6 +109,11 @@ class Workspace:
         found = self.get((RecordType.RECEIPT, key))
         return found if isinstance(found, Receipt) else None
 
+    def open_count(self, engine_id: str) -> int:
+        """How many attempts an engine has open, as this batch sees it."""
+        self.load_open([engine_id])
+        return len(self._open[engine_id])
+
     def open_attempts(self, engine_id: str) -> list[Attempt]:
         """An engine's open attempts, oldest grant first, as this batch sees them."""
         self.load_open([engine_id])
@@ -176,7 +181,9 @@ class Workspace:
                 self.put(attempt)
         self._count(job, after, event)
         self._record((RecordType.JOB, after.id), after, event, context)
-        after = attrs.evolve(after, ready=self.house.place(after))
+        ready = self.house.place(after)
+        if ready != after.ready:
+            after = attrs.evolve(after, ready=ready)
         self._set_job(job, after)
         return after
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -94,7 +94,7 @@ def text_problem(value: str) -> str | None:
     """What makes a text unfit for one of our stores (NUL, lone surrogates), or None."""
     if "\x00" in value:
         return "must not contain the NUL character"
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         return "must not contain a lone surrogate"
     return None
 
@@ -105,76 +105,117 @@ def sanitised(text: str, limit: int) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
-@cache
-def hints(cls: type) -> dict[str, Any]:
-    """The resolved annotations of an attrs class, Annotated kept."""
-    return get_type_hints(cls, include_extras=True)
+Check = Callable[[Any, str], Sequence[FieldProblem]]
+"""Says what is wrong with a value that stands at a path; an empty sequence means nothing."""
+FINE: Sequence[FieldProblem] = ()
 
 
-def problems_of(value: Any, path: str = "") -> Iterator[FieldProblem]:
+def problems_of(value: Any) -> Sequence[FieldProblem]:
     """Every field of an attrs instance that breaks its annotation or its bound."""
     kind: Any = type(value)
-    for field in attrs.fields(kind):
-        yield from _walk(hints(kind)[field.name], getattr(value, field.name), f"{path}/{field.name}")
+    return _check_of(kind)(value, "")
 
 
-def _walk(kind: Any, value: object, path: str) -> Iterator[FieldProblem]:
+@cache
+def _check_of(kind: Any) -> Check:
+    """The check of an annotation, built once: it stands on every command's way."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        before = list(_walk(arguments[0], value, path))
-        yield from before
-        checks = [] if before or value is None else [note for note in arguments[1:] if hasattr(note, "check")]
-        yield from (FieldProblem(path, found) for note in checks if (found := note.check(value)))
-    elif origin in (Union, types.UnionType):
-        yield from _walk_union(arguments, value, path)
-    elif origin is tuple:
-        yield from _walk_items(origin, arguments[0], value, path)
-    elif origin is not None and issubclass(origin, Mapping):
-        yield from _walk_mapping(arguments[1], value, path)
-    elif isinstance(kind, type):
-        yield from _walk_plain(kind, value, path)
+        return _annotated(_check_of(arguments[0]), [note for note in arguments[1:] if hasattr(note, "check")])
+    if origin in (Union, types.UnionType):
+        return _union([_check_of(option) for option in arguments])
+    if origin is tuple:
+        return _items(_check_of(arguments[0]))
+    if origin is not None and issubclass(origin, Mapping):
+        return _mapping(_check_of(arguments[1]))
+    return _instance(kind) if attrs.has(kind) else _plain(kind)
 
 
-def _walk_union(arguments: tuple[Any, ...], value: object, path: str) -> Iterator[FieldProblem]:
-    attempts = [list(_walk(option, value, path)) for option in arguments]
-    if all(attempts):
-        yield from next(
-            (found for found in attempts if any(each.path != path for each in found)), attempts[0]
-        )
+def _annotated(inner: Check, notes: list[Any]) -> Check:
+    def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if (found := inner(value, path)) or value is None:
+            return found
+        wrong = [FieldProblem(path, text) for note in notes if (text := note.check(value))]
+        return wrong or FINE
+
+    return check
 
 
-def _walk_items(origin: Any, item: Any, value: Any, path: str) -> Iterator[FieldProblem]:
-    if not isinstance(value, origin):
-        yield FieldProblem(path, "must be a list")
-        return
-    for index, each in enumerate(value):
-        yield from _walk(item, each, f"{path}/{index}")
+def _union(options: list[Check]) -> Check:
+    def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        found: list[Sequence[FieldProblem]] = []
+        for option in options:
+            problems = option(value, path)
+            if not problems:
+                return FINE
+            found.append(problems)
+        return next((each for each in found if any(problem.path != path for problem in each)), found[0])
+
+    return check
 
 
-def _walk_mapping(item: Any, value: object, path: str) -> Iterator[FieldProblem]:
-    if not isinstance(value, Mapping):
-        yield FieldProblem(path, "must be an object")
-        return
-    for key, each in value.items():
-        if not isinstance(key, str) or text_problem(key):
-            yield FieldProblem(path, "has a key that is not clean text")
-        yield from _walk(item, each, f"{path}/{key}")
+def _items(item: Check) -> Check:
+    def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if not isinstance(value, tuple):
+            return [FieldProblem(path, "must be a list")]
+        return [found for index, each in enumerate(value) for found in item(each, f"{path}/{index}")]
+
+    return check
 
 
-def _walk_plain(kind: type, value: object, path: str) -> Iterator[FieldProblem]:
-    if kind is object:
-        return
-    if attrs.has(kind) and isinstance(value, kind):
-        yield from problems_of(value, path)
-    elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            yield FieldProblem(path, "must be finite")
-    elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        yield FieldProblem(path, f"must be {expected(kind)}")
-    elif kind is int and not -INT_MAX - 1 <= value <= INT_MAX:  # type: ignore[operator]  # kind is int
-        yield FieldProblem(path, "must fit in 64 bits")
-    elif kind is str and (found := text_problem(value)):  # type: ignore[arg-type]  # kind is str
-        yield FieldProblem(path, found)
+def _mapping(item: Check) -> Check:
+    def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if not isinstance(value, Mapping):
+            return [FieldProblem(path, "must be an object")]
+        if any(not isinstance(key, str) or text_problem(key) for key in value):
+            return [FieldProblem(path, "has a key that is not clean text")]
+        return [found for key, each in value.items() for found in item(each, f"{path}/{key}")]
+
+    return check
+
+
+def _instance(kind: Any) -> Check:
+    hints = get_type_hints(kind, include_extras=True)
+    fields = [(field.name, f"/{field.name}", _check_of(hints[field.name])) for field in attrs.fields(kind)]
+
+    def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if not isinstance(value, kind):
+            return [FieldProblem(path, f"must be {expected(kind)}")]
+        found: list[FieldProblem] = []
+        for name, step, inner in fields:
+            found.extend(inner(getattr(value, name), path + step))
+        return found
+
+    return check
+
+
+def _plain(kind: type) -> Check:
+    wrong = f"must be {expected(kind)}"
+    flag = kind is bool
+    accepted = (int, float) if kind is float else kind
+    checks: Mapping[type, Callable[[Any], str | None]] = {
+        int: _fits_64_bits,
+        float: _finite,
+        str: text_problem,
+    }
+    further = checks.get(kind)
+
+    def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if not isinstance(value, accepted) or (isinstance(value, bool) and not flag and kind is not object):
+            return [FieldProblem(path, wrong)]
+        if further is not None and (text := further(value)):
+            return [FieldProblem(path, text)]
+        return FINE
+
+    return check
+
+
+def _fits_64_bits(value: int) -> str | None:
+    return None if -INT_MAX - 1 <= value <= INT_MAX else "must fit in 64 bits"
+
+
+def _finite(value: float) -> str | None:
+    return None if math.isfinite(value) else "must be finite"
 
 
 def expected(kind: type) -> str:

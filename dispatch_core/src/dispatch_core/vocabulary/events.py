@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 from attrs import field, frozen
 
@@ -258,7 +260,14 @@ EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
 Event = JobEvent | EngineEvent
 
 
-def event_name(event: Event | type) -> str:
+def event_name(event: Event) -> str:
     """The stable kebab-case name of an event, as stored: ``JobGranted`` is ``job-granted``."""
-    name = (event if isinstance(event, type) else type(event)).__name__
+    kind: Any = type(event)
+    return name_of(kind)
+
+
+@cache
+def name_of(kind: Any) -> str:
+    """The name of a class of events."""
+    name: str = kind.__name__
     return "".join(f"-{char.lower()}" if char.isupper() else char for char in name).lstrip("-")

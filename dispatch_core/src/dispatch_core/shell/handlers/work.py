@@ -87,7 +87,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     if engine.seen is not Seen.LIVE:  # asking for work is a sign of life
         engine = workspace.engine_happened(engine, EngineSeen(seen=Seen.LIVE, reason="claim"), context)
         beat_engine(engine, workspace)
-    free = engine.profile.slots - len(workspace.open_attempts(engine.id))
+    free = engine.profile.slots - workspace.open_count(engine.id)
     view = EngineView(engine, workspace.pulse(engine.id))
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
