@@ -16,6 +16,9 @@ your ``conftest.py`` before this module is imported.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import attrs
 import pytest
 
@@ -166,6 +169,38 @@ class StorageSuite(ReadingLaws):
         save(storage, changed((job, next_version(job, held="other"))))
         with storage.begin() as transaction:
             assert transaction.take([job.id]) == {job.id: next_version(job, held="other")}
+
+    def test_a_conflict_caught_inside_the_block_leaves_no_trace_either(self, storage: Storage) -> None:
+        job = a_job()
+        with storage.begin() as transaction, pytest.raises(ConflictError):
+            transaction.save(changed((job, next_version(job)), history=[a_row(job)]))
+        self._nothing_is_stored(storage)
+        save(storage, added(job))
+        assert load(storage, job) == job
+
+    def test_threads_that_repeat_after_a_conflict_all_get_through(self, storage: Storage) -> None:
+        save(storage, added(a_job(), counters={("default", "written"): 0}))
+        with ThreadPoolExecutor(8) as pool:
+            written = sum(pool.map(lambda _: self._count_up(storage), range(80)))
+        assert written == 80
+        stored = load(storage, a_job())
+        assert stored is not None
+        assert stored.version == 81
+        with storage.read() as snapshot:
+            rows = snapshot.history(limit=200)
+            assert [row.version for row in rows] == list(range(2, 82))
+            assert [cell.count for cell in snapshot.tally(Tally.COUNTERS)] == [80]
+
+    def _count_up(self, storage: Storage) -> int:
+        ref = ref_of(a_job())
+        for _ in range(1_000):
+            with suppress(ConflictError), storage.begin() as transaction:
+                job = transaction.load([ref], lock=True)[ref]
+                after = next_version(job)
+                counters = {("default", "written"): 1}
+                transaction.save(changed((job, after), history=[a_row(after)], counters=counters))
+                return 1
+        return 0
 
     def test_save_is_refused_in_a_snapshot_and_the_second_time(self, storage: Storage) -> None:
         with storage.read() as snapshot, pytest.raises(InvariantError):

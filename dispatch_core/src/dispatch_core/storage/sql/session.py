@@ -62,7 +62,7 @@ class Session:
             self._refuse(error)
 
     def control(self, text: str) -> None:
-        """BEGIN, COMMIT or ROLLBACK. Raises the driver's own error."""
+        """BEGIN, COMMIT or ROLLBACK, not told to ``watch``. Raises the driver's own error."""
         self._cursor.execute(text)
 
     @property

@@ -81,6 +81,8 @@ class Writer:
             self._busy = False
 
     def _commit(self, session: Session) -> None:
+        if not session.in_transaction:
+            return  # rolled back already by a conflict or an error that the caller chose to catch
         try:
             self._control(session, "COMMIT", "the outcome is unknown: a commit failed in")
         except BaseException:
@@ -143,7 +145,7 @@ class SqliteFile:
             raise StorageUnavailableError(f"{self.name} is closed")
         life, session = self._life, self._reader()
         try:
-            session.control("BEGIN")
+            self._begin(session)
             yield session
         finally:
             self._put_back(session, life)
@@ -153,6 +155,12 @@ class SqliteFile:
             return self._idle.pop()
         try:
             return Session(connect(self._path, "ro", READER_PRAGMAS), self.name, self._watched)
+        except sqlite3.Error as error:
+            raise storage_error(error, self.name, "cannot read") from error
+
+    def _begin(self, session: Session) -> None:
+        try:
+            session.control("BEGIN")
         except sqlite3.Error as error:
             raise storage_error(error, self.name, "cannot read") from error
 
