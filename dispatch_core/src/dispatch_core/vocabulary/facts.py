@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -138,12 +139,19 @@ def parse_term(text: str, catalogue: Catalogue) -> Term:
 
 def _canonical(fact: str, operand: str, kind: FactType) -> str:
     if kind is FactType.NUMBER:
-        try:
-            return f"{float(operand):g}"
-        except ValueError:
-            raise ValueError(f"{fact!r} is compared with a number, not {operand!r}") from None
+        return _canonical_number(fact, operand)
     if kind is FactType.BOOL and operand.lower() not in ("true", "false"):
         raise ValueError(f"{fact!r} is compared with true or false, not {operand!r}")
     if kind is FactType.VERSION and not re.search(r"\d", operand):
         raise ValueError(f"{fact!r} is compared with a version such as 6.1, not {operand!r}")
     return operand.lower() if kind is FactType.BOOL else operand
+
+
+def _canonical_number(fact: str, operand: str) -> str:
+    try:
+        number = float(operand)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{fact!r} is compared with a number, not {operand!r}")
+    return repr(number + 0.0).removesuffix(".0")  # exact (six digits are not), and -0 is 0
