@@ -196,7 +196,7 @@ def test_what_cannot_be_read_is_refused_and_not_touched(
 
 
 def test_a_missing_file_is_made_only_when_allowed(path: Path) -> None:
-    with pytest.raises(StorageUnavailableError, match="--init"):
+    with pytest.raises(StorageUnavailableError, match="init=True"):
         opened(path, init=False)
     assert not path.exists()
     with pytest.raises(StorageUnavailableError, match="folder"):

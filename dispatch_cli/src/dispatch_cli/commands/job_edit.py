@@ -10,7 +10,7 @@ import click
 
 from dispatch_cli.caller import Caller, calling
 from dispatch_cli.commands.job_options import JobOptions, job_options, said
-from dispatch_cli.editing import edit, merged
+from dispatch_cli.editing import merged
 from dispatch_cli.examples import examples
 from dispatch_cli.parameter_types import JSON_OBJECT
 
@@ -63,5 +63,5 @@ def edit_job(
         changes = merged(changes, _CLEARED[name])
     if not changes:
         raise click.UsageError("nothing to change was named")
-    job = edit(caller.target(), job_id, changes, if_version=if_version)
+    job = caller.target().edit(job_id, changes, if_version=if_version)
     caller.tell(job, lambda: click.echo(f"{job['id']}: {job['state']}, version {job['version']}"))

@@ -17,6 +17,7 @@ from dispatch_core.vocabulary.commands import (
     Assign,
     Cancel,
     Complete,
+    Edit,
     EndAttempt,
     Fail,
     GiveBack,
@@ -24,7 +25,6 @@ from dispatch_core.vocabulary.commands import (
     Hold,
     JobCommand,
     JobReport,
-    Unset,
     Update,
 )
 from dispatch_core.vocabulary.errors import (
@@ -58,6 +58,7 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Job, JobError, JobState, Pin
 
+EDITABLE = frozenset(each.name for each in attrs.fields(Edit)) - {"merge"}
 _REMEMBERED = {Verb.COMPLETE, Verb.FAIL, Verb.GIVE_BACK}
 
 
@@ -321,7 +322,7 @@ def _edit(case: Case, command: JobCommand) -> Decision:
     job, edit = case.job, command.edit
     if command.if_version is not None and command.if_version != job.version:
         raise VersionMismatchError(f"{job.id} is at version {job.version}, not {command.if_version}")
-    wanted = {field.name: getattr(edit, field.name) for field in attrs.fields(type(edit))}
+    wanted = {name: getattr(edit, name) for name in EDITABLE}
     spec = attrs.evolve(job.spec, **{name: value for name, value in wanted.items() if value is not UNSET})
     if spec.retry != job.spec.retry and spec.retry.max_attempts <= job.attempts_used:
         message = f"must stay above the {job.attempts_used} attempts already used"
@@ -337,8 +338,7 @@ def _edit(case: Case, command: JobCommand) -> Decision:
 def _reorder(case: Case, command: JobCommand) -> Decision:
     """While a late report may still come, only the priority may change."""
     assert isinstance(command, Update)
-    others = [field.name for field in attrs.fields(type(command.edit)) if field.name != "priority"]
-    if not all(isinstance(getattr(command.edit, name), Unset) for name in others):
+    if not all(getattr(command.edit, name) is UNSET for name in EDITABLE - {"priority"}):
         raise WrongStateError(
             f"{case.job.id} may still be reported by its last engine: only its priority may change"
         )

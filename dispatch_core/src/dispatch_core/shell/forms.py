@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import attrs
+
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
 from dispatch_core.ports.storage import Recorded
 from dispatch_core.shell.parse import parse
@@ -21,6 +23,7 @@ from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSize, JobSpec
 
 Form = dict[str, Any]
+MERGEABLE = ("retry", "timeouts", "size", "parameters")
 
 
 def instant(us: int | None) -> str | None:
@@ -46,8 +49,14 @@ def spec_from_form(data: object) -> JobSpec:
 
 
 def edit_from_form(data: object) -> Edit:
-    """An edit from a merge patch: what it does not name stays."""
-    return parse(Edit, _to_stored(data))
+    """An edit from a JSON merge patch (RFC 7396): what it does not name stays, in nested objects too."""
+    stored = _to_stored(data)
+    if not isinstance(stored, dict):
+        return parse(Edit, stored)
+    nested = {name: stored.pop(name) for name in MERGEABLE if isinstance(stored.get(name), Mapping)}
+    if "merge" in stored:
+        raise InvalidCommandError([FieldProblem("/merge", "is not a known field")])
+    return attrs.evolve(parse(Edit, stored), merge=nested)
 
 
 def profile_from_form(data: object) -> Profile:

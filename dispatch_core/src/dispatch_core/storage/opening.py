@@ -63,4 +63,4 @@ def sqlite_path(name: str) -> Path | None:
         problem = f"{scheme}:// is not known; use sqlite:///FILE, a bare path, or memory:"
     else:
         return Path(rest[1:])
-    raise InvalidCommandError([FieldProblem("/storage", problem)])
+    raise InvalidCommandError([FieldProblem("/database", problem)])

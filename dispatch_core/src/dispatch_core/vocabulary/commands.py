@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Json, Length
@@ -31,7 +31,11 @@ UNSET = Unset()
 
 @frozen(kw_only=True)
 class Edit:
-    """What an edit changes; what is UNSET stays."""
+    """What an edit changes; what is UNSET stays.
+
+    ``merge`` holds JSON merge patches (RFC 7396) for retry, timeouts, size and parameters, in their plain
+    form: what a patch does not name stays as the job has it, null goes back to the default.
+    """
 
     priority: Annotated[int, Bound(-100, 100)] | Unset = UNSET
     not_before_us: Natural | None | Unset = UNSET
@@ -41,6 +45,7 @@ class Edit:
     parameters: Annotated[Mapping[str, object], Json()] | Unset = UNSET
     requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] | Unset = UNSET
     size: JobSize | Unset = UNSET
+    merge: Annotated[Mapping[str, object], Json()] = field(factory=dict)
 
     @property
     def work(self) -> bool:

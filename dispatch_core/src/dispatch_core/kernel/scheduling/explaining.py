@@ -36,6 +36,8 @@ def explain_job(
     answers = tuple(question.answer(view, taken) for view, taken in fleet)
     position = _position(job, ready)
     verdict, summary, unblock = _settled(job) or _waiting(job, answers)
+    if verdict is JobVerdict.NEVER:
+        position = None  # first in a row that nobody serves is no place
     return JobExplanation(
         job_id=job.id,
         at_us=now,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import attrs
 
@@ -12,13 +12,14 @@ from dispatch_core.kernel.terms import enter, ttl_at
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
 from dispatch_core.shell.house import House
 from dispatch_core.shell.parse import parse
+from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, Submit, Update
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, LimitExceededError
 from dispatch_core.vocabulary.events import JobSubmitted
-from dispatch_core.vocabulary.jobs import Job, JobSpec, JobState
+from dispatch_core.vocabulary.jobs import Job, JobSize, JobSpec, JobState, Retry, Timeouts
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 
@@ -97,7 +98,23 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
     return workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
 
 
+_MERGED: Mapping[str, type] = {"retry": Retry, "timeouts": Timeouts, "size": JobSize}
+
+
+def _merged(job: Job, edit: Edit) -> Edit:
+    """The edit with its merge patches applied to what the job has."""
+    done: dict[str, object] = {}
+    for name, patch in edit.merge.items():
+        if name not in ("parameters", *_MERGED) or not isinstance(patch, Mapping):
+            raise InvalidCommandError([FieldProblem(f"/{name}", "must be an object")])
+        now = to_plain(getattr(job.spec, name))
+        plain = {key: value for key, value in {**now, **patch}.items() if value is not None}
+        done[name] = parse(_MERGED[name], plain, f"/{name}") if name in _MERGED else plain
+    return attrs.evolve(edit, merge={}, **done)  # type: ignore[arg-type]  # fields of Edit
+
+
 def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
+    edit = _merged(job, edit)
     if not edit.work:
         return edit
     fields = ("parameters", "requirements", "size")
