@@ -34,10 +34,14 @@ def instant(us: int | None) -> str | None:
 def parse_instant(text: object, path: str) -> int:
     """Microseconds of an RFC 3339 text. Raises InvalidCommandError."""
     try:
-        return from_datetime(datetime.fromisoformat(text if isinstance(text, str) else ""))
-    except ValueError:
-        message = "must be a time with its zone, such as 2030-01-31T12:00:00Z"
-        raise InvalidCommandError([FieldProblem(path, message)]) from None
+        found = from_datetime(datetime.fromisoformat(text if isinstance(text, str) else ""))
+        if found >= 0 and instant(found):  # a zone can push a time beyond the calendar
+            return found
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidCommandError(
+        [FieldProblem(path, "must be a time with its zone, such as 2030-01-31T12:00:00Z")]
+    )
 
 
 # ----- in
@@ -68,6 +72,9 @@ def _to_stored(data: object) -> object:
     if not isinstance(data, Mapping):
         return data
     stored = dict(data)
+    if "not_before_us" in stored:
+        message = "is not a known field; did you mean 'not_before'?"
+        raise InvalidCommandError([FieldProblem("/not_before_us", message)])
     if "not_before" in stored:
         at = stored.pop("not_before")
         stored["not_before_us"] = None if at is None else parse_instant(at, "/not_before")
