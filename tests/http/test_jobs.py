@@ -46,6 +46,10 @@ def test_a_start_time_ahead_delays_a_job(fleet: Fleet) -> None:
         ({"size": {"size_mb": -1}}, ["/size/size_mb"]),
         ({"requirements": ["no such fact"]}, ["/requirements/0"]),
         ({"not_before": "tomorrow"}, ["/not_before"]),
+        ({"not_before": "2030-01-01T00:00:00"}, ["/not_before"]),
+        ({"not_before": "9999-12-31T23:59:59-23:00"}, ["/not_before"]),
+        ({"not_before": "0001-01-01T00:00:00+23:00"}, ["/not_before"]),
+        ({"not_before_us": 2**62}, ["/not_before_us"]),
         ({"parameters": {"source": "a"}}, ["/parameters/target"]),
         ({"retry": {"max_attempts": 0}}, ["/retry/max_attempts"]),
         ({"state": "completed", "tenant": "other"}, ["/state", "/tenant"]),
@@ -152,6 +156,15 @@ def test_an_edit_changes_what_it_names(fleet: Fleet, client: TestClient) -> None
     assert answer.headers["ETag"] == '"2"'
 
 
+def test_an_edit_merges_nested_objects(fleet: Fleet, client: TestClient) -> None:
+    """RFC 7396: fields of retry, timeouts, size and parameters that are not named stay."""
+    job = fleet.submit(retry={"max_attempts": 2, "factor": 3.0})
+    edit = {"retry": {"max_attempts": 5}, "parameters": {"crf": 20}}
+    edited = insist(client.simulate_patch(f"/jobs/{job['id']}", json=edit), 200)
+    assert (edited["retry"]["max_attempts"], edited["retry"]["factor"]) == (5, 3.0)
+    assert edited["parameters"] == {**PARAMETERS, "crf": 20}
+
+
 def test_an_edit_of_a_running_job_is_refused(fleet: Fleet, client: TestClient) -> None:
     """409: an engine works on what was granted."""
     lease = fleet.running()
@@ -182,8 +195,9 @@ def test_assign_pins_and_unpins(fleet: Fleet, client: TestClient) -> None:
     assert pinned["pin"] == {**wish, "until": "2031-01-01T00:00:00.000000Z"}
     assert insist(client.simulate_post(path, json={"engine_id": None}), 200)["pin"] is None
     assert pointers(problem(client.simulate_post(path, json={}), 422, "invalid-command")) == ["/engine_id"]
-    answer = client.simulate_post(path, json={"engine_id": "engine-1", "until": "soon"})
-    assert pointers(problem(answer, 422, "invalid-command")) == ["/until"]
+    for until in ("soon", "1960-01-01T00:00:00Z", "9999-12-31T23:59:59-23:00"):
+        answer = client.simulate_post(path, json={"engine_id": "engine-1", "until": until})
+        assert pointers(problem(answer, 422, "invalid-command")) == ["/until"]
 
 
 def test_cancel_requeue_delete_restore(fleet: Fleet, client: TestClient) -> None:

@@ -142,6 +142,13 @@ def test_stopping_leaves_nothing_behind() -> None:
         ask(server, "GET", "/version")
 
 
+def test_a_server_that_never_started_can_be_stopped() -> None:
+    """It gives its address back."""
+    server = make_server()
+    assert server.stop()
+    assert make_server(HttpSettings(port=server.port)).stop()
+
+
 def test_time_passes_by_itself(server: Server) -> None:
     """The server ticks: a job that waits for a moment becomes pending without being touched."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
