@@ -116,6 +116,7 @@ class GroupCommitter:
     def __init__(self, house: House) -> None:
         self._house = house
         self._gate = _Gate()
+        self._door = threading.Lock()
         self._queue: SimpleQueue[Handed | None] = SimpleQueue()
         self._parked = Parked(house)
         self._stopped_waiting = False
@@ -140,12 +141,13 @@ class GroupCommitter:
         return list(entries)
 
     def _hand(self, command: Command, context: Context) -> Handed:
-        self._gate.check()
-        if self._queue.qsize() >= self._house.settings.queue_commands_max:
-            raise LimitExceededError("too many commands are waiting to be written", retry_after_s=1)
         wait_s = command.wait_s if isinstance(command, Claim) else 0.0
         entry = Handed(command, context, until=monotonic() + wait_s)
-        self._queue.put(entry)
+        with self._door:  # nothing may be queued behind the writer's last look
+            self._gate.check()
+            if self._queue.qsize() >= self._house.settings.queue_commands_max:
+                raise LimitExceededError("too many commands are waiting to be written", retry_after_s=1)
+            self._queue.put(entry)
         return entry
 
     def _poke(self) -> None:
@@ -162,7 +164,8 @@ class GroupCommitter:
 
     def close(self) -> None:
         """Refuse new commands, finish those accepted, end the writer."""
-        self._gate.closed = True
+        with self._door:
+            self._gate.closed = True
         self._unlisten()
         self.stop_waiting()
         if self._writer is not threading.current_thread():

@@ -6,6 +6,7 @@ Library, HTTP and CLI all come through ``problems_of``, so that they give one ve
 from __future__ import annotations
 
 import math
+import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
@@ -49,6 +50,19 @@ class Length:
                 f"must have from {self.ge} to {self.le} {'characters' if isinstance(value, str) else 'items'}"
             )
         return None
+
+
+@frozen
+class Grammar:
+    """The form of a name, and that form in words."""
+
+    pattern: str
+    words: str
+
+    def check(self, value: object) -> str | None:
+        """What is wrong with ``value``, or None."""
+        fits = isinstance(value, str) and re.fullmatch(self.pattern, value)
+        return None if fits else f"must be {self.words}"
 
 
 @frozen

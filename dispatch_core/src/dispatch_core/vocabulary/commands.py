@@ -10,7 +10,17 @@ from attrs import field, frozen
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Json, Length
 from dispatch_core.vocabulary.engines import Benchmark, EngineId, Profile, WantedState
-from dispatch_core.vocabulary.jobs import JobError, JobSize, JobSpec, Natural, Note, Retry, Text, Timeouts
+from dispatch_core.vocabulary.jobs import (
+    Instant,
+    JobError,
+    JobSize,
+    JobSpec,
+    Natural,
+    Note,
+    Retry,
+    Text,
+    Timeouts,
+)
 
 JobId = Annotated[str, Length(1, 64)]
 Token = Annotated[str, Length(1, 64)]
@@ -38,7 +48,7 @@ class Edit:
     """
 
     priority: Annotated[int, Bound(-100, 100)] | Unset = UNSET
-    not_before_us: Natural | None | Unset = UNSET
+    not_before_us: Instant | None | Unset = UNSET
     retry: Retry | Unset = UNSET
     timeouts: Timeouts | Unset = UNSET
     note: Note | Unset = UNSET
@@ -101,7 +111,7 @@ class Assign:
 
     job_id: JobId
     engine_id: EngineId | None
-    until_us: Natural | None = None
+    until_us: Instant | None = None
     reason: Note = ""
 
 

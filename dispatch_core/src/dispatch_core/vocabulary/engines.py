@@ -9,11 +9,13 @@ from typing import Annotated, ClassVar
 from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import LeaseStatus
-from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Length
+from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Grammar, Length
 from dispatch_core.vocabulary.facts import FactValue
 from dispatch_core.vocabulary.jobs import Text
 
-EngineId = Annotated[str, Length(1, 100)]
+NAME = Grammar(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
+EngineId = Annotated[str, Length(1, 100), NAME]
+Facts = Annotated[Mapping[str, FactValue], Length(0, 200)]
 
 
 class Seen(StrEnum):
@@ -58,7 +60,7 @@ class Profile:
 
     kinds: Annotated[tuple[Text, ...], Length(1, 32)] = ("transcode",)
     slots: Annotated[int, Bound(1, 1_000)] = 1
-    facts: Annotated[Mapping[str, FactValue], Length(0, 200)] = field(factory=dict)
+    facts: Facts = field(factory=dict)
     benchmarks: Annotated[tuple[Benchmark, ...], Length(0, 500)] = ()
     size_bytes_max: Annotated[int, Bound(1, INT_MAX)] | None = None
     version: Annotated[str, Length(0, 100)] = ""

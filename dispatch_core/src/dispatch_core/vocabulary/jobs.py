@@ -14,6 +14,8 @@ Text = Annotated[str, Length(1, 255)]
 Note = Annotated[str, Length(0, 1_000)]
 Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 Natural = Annotated[int, Bound(0, INT_MAX)]
+Instant = Annotated[int, Bound(0, 253_402_300_799_999_999)]
+"""Microseconds since 1970 UTC, up to the end of the year 9999."""
 
 
 class JobState(StrEnum):
@@ -77,7 +79,7 @@ class JobSpec:
     requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] = ()
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
-    not_before_us: Natural | None = None
+    not_before_us: Instant | None = None
     hold: bool = False
     note: Note = ""
 

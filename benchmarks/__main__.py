@@ -1,0 +1,27 @@
+"""Run benchmarks: ``python -m benchmarks [name …]``; without names, all of them."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import backlog, commit
+from benchmarks.machine import facts
+
+SUITES = {"commit": commit.run, "backlog": backlog.run}
+
+
+def main(names: list[str]) -> int:
+    """Run the suites named."""
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        print(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    print(", ".join(f"{name} {value}" for name, value in facts().items()))
+    for name in names or list(SUITES):
+        print(f"\n## {name}: {(sys.modules[SUITES[name].__module__].__doc__ or '').strip()}\n")
+        SUITES[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

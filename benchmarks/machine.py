@@ -1,0 +1,52 @@
+"""Facts about the machine a result was measured on, and the median of several runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import statistics
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def facts() -> dict[str, object]:
+    """What a reader needs to judge a figure; nothing that names the machine."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "load_1m": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def median_of(runs: int, measure: Callable[[], float]) -> float:
+    """The median of several runs of one measurement."""
+    return statistics.median(measure() for _ in range(runs))
+
+
+def keep(name: str, rows: list[Mapping[str, object]]) -> Path:
+    """Write a result with its machine facts; the newest of each name is kept."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": facts(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def table(rows: list[Mapping[str, object]]) -> str:
+    """Rows as a Markdown table."""
+    heads = list(rows[0])
+    lines = [heads, ["---"] * len(heads), *([_shown(row[head]) for head in heads] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
