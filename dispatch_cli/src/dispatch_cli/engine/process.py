@@ -252,7 +252,7 @@ def _exceeded(limits: Limits, ran_s: float, stuck_s: float) -> Stopped | None:
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            _tied_to_parent(command),
+            tied_to_parent(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -263,7 +263,8 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
         raise _cannot_start(command[0], error) from error
 
 
-def _tied_to_parent(command: list[str]) -> list[str]:
+def tied_to_parent(command: list[str]) -> list[str]:
+    """The command, on Linux made to die with the thread that starts it."""
     if sys.platform != "linux" or not sys.executable:
         return command
     return [sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid()), *command]
