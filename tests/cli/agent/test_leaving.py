@@ -44,6 +44,27 @@ def test_a_killed_agent_takes_ffmpeg_along_and_another_finishes_its_job(
     assert not list(tmp_path.glob(".out.mp4.*")), "the winner clears what the loser left"
 
 
+def test_a_frozen_agent_that_wakes_overwrites_nothing(
+    backend: Backend, start_process: StartProcess, start_agent: StartAgent, long_clip: Path, tmp_path: Path
+) -> None:
+    """An agent stopped for longer than its lease wakes after another has finished its job, and leaves the result be."""
+    target = tmp_path / "out.mp4"
+    job_id = backend.submit(long_clip, target, codec="hevc", preset="fast")
+    frozen = start_process(backend.url, "frozen")
+    backend.await_progress(job_id)
+    frozen.signal(signal.SIGSTOP)  # its ffmpeg goes on
+    start_agent(backend.url, "rescuer")
+    backend.await_state(job_id, JobState.COMPLETED)
+    result = (target.stat().st_ino, target.stat().st_mtime_ns)
+    frozen.signal(signal.SIGCONT)
+    await_that(lambda: not alive(frozen.children()), "it has given up")
+    frozen.signal(signal.SIGTERM)
+    assert frozen.join() == 0
+    assert (target.stat().st_ino, target.stat().st_mtime_ns) == result
+    assert backend.outcomes(job_id) == ["expired", "completed"]
+    assert not list(tmp_path.glob(".out.mp4.*"))
+
+
 def test_the_first_signal_lets_the_running_job_finish(
     backend: Backend, start_process: StartProcess, long_clip: Path, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ class Claimer:
         self._on_lease = on_lease
         self._wait_s = wait_s
         self._leaving = threading.Event()
+        self._accepting = threading.Lock()  # so that nothing is begun once ``stop`` has returned
         self._since: float | None = None
         self._back_off = BackOff()
         self._thread = threading.Thread(target=self._main, name="claimer", daemon=True)
@@ -58,7 +59,8 @@ class Claimer:
 
     def stop(self) -> None:
         """Claim no more. What an open claim still brings is given back."""
-        self._leaving.set()
+        with self._accepting:
+            self._leaving.set()
 
     def join(self, timeout_s: float) -> None:
         """Wait until the open claim is answered."""
@@ -106,11 +108,14 @@ class Claimer:
         return patiently(claim, hurry=self._leaving, patience_s=float("inf"))
 
     def _accept(self, lease: Lease, since: float) -> None:
-        if self._leaving.is_set() or self._session.replaced.is_set():
-            give_back(self._client, lease.engine_id, lease.job_id, lease.token, "the engine is shutting down")
-        elif self._is_fresh(lease, since):
-            self._log.info("claimed", job=lease.job_id, attempt=lease.attempt, kind=lease.kind)
-            self._on_lease(lease)
+        if not self._is_fresh(lease, since):
+            return
+        with self._accepting:
+            if not (self._leaving.is_set() or self._session.replaced.is_set()):
+                self._log.info("claimed", job=lease.job_id, attempt=lease.attempt, kind=lease.kind)
+                self._on_lease(lease)
+                return
+        give_back(self._client, lease.engine_id, lease.job_id, lease.token, "the engine is shutting down")
 
     def _is_fresh(self, lease: Lease, since: float) -> bool:
         """Whether the lease is still ours: an answer fetched after a long time away may be older than its ttl."""
