@@ -16,7 +16,7 @@ from dispatch_core.shell.house import House
 from dispatch_core.shell.receipts import once
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.bounds import problems_of
-from dispatch_core.vocabulary.commands import Command, Fail
+from dispatch_core.vocabulary.commands import Command
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import (
     ConflictError,
@@ -49,13 +49,8 @@ class Entry:
 
 def check(command: Command) -> None:
     """Refuse unfit input before it meets a transaction. Raises InvalidCommandError."""
-    problems = [problem for problem in problems_of(command) if not _sanitised_later(command, problem.path)]
-    if problems:
+    if problems := problems_of(command):
         raise InvalidCommandError(problems)
-
-
-def _sanitised_later(command: Command, path: str) -> bool:
-    return isinstance(command, Fail) and path in ("/error/message", "/error/detail", "/error/failure_class")
 
 
 def commit(house: House, entries: Sequence[Entry]) -> ChangeSet:

@@ -9,12 +9,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
-from attrs import define, field
-
 from dispatch_core.ports.storage import ChangeSet
 from dispatch_core.shell.batch import Entry, check, commit
 from dispatch_core.shell.house import House
-from dispatch_core.shell.waiting import Parked
+from dispatch_core.shell.waiting import Handed, Parked
 from dispatch_core.vocabulary.commands import Claim, Command
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import ClosedError, InvariantError, LimitExceededError, StorageError
@@ -97,17 +95,6 @@ class DirectCommitter:
         """Refuse new commands."""
         with self._lock:
             self._gate.closed = True
-
-
-@define(eq=False)
-class Handed(Entry):
-    """An entry handed to the writer; its lock is released when the answer is there."""
-
-    done: Any = field(factory=threading.Lock)
-    until: float = 0.0
-
-    def __attrs_post_init__(self) -> None:
-        self.done.acquire()
 
 
 class GroupCommitter:

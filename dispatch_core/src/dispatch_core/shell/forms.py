@@ -92,7 +92,9 @@ def _size_to_stored(size: Mapping[str, object]) -> Form:
         if edge in stored:
             value = stored.pop(edge)
             if name in stored:
-                raise InvalidCommandError([FieldProblem(f"/size/{edge}", f"says the same as {name}; give one")])
+                raise InvalidCommandError(
+                    [FieldProblem(f"/size/{edge}", f"says the same as {name}; give one")]
+                )
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e12:
                 raise InvalidCommandError([FieldProblem(f"/size/{edge}", "must be a number from 0 to 1e12")])
             stored[name] = round(value * factor)

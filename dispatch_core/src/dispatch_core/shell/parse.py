@@ -13,7 +13,7 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
-from dispatch_core.vocabulary.bounds import expected
+from dispatch_core.vocabulary.bounds import AnyText, expected, problems_as
 from dispatch_core.vocabulary.commands import Unset
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.facts import FactValue
@@ -22,7 +22,15 @@ T = TypeVar("T")
 
 
 class _WrongError(ValueError):
-    """One value that cannot be what its field needs."""
+    """One value that cannot be what its field needs; ``problems`` point from there."""
+
+    def __init__(self, *problems: FieldProblem) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+def _wrong(message: str) -> _WrongError:
+    return _WrongError(FieldProblem("", message))
 
 
 def _plain(kind: type) -> Any:
@@ -30,12 +38,10 @@ def _plain(kind: type) -> Any:
         if issubclass(target, Enum):  # cattrs takes a StrEnum for a str
             return _enum(value, target)
         if kind is int and isinstance(value, float) and value.is_integer():
-            return int(value)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise _WrongError(f"must be {expected(kind)}")
-        return value
+            value = int(value)
+        if found := problems_as(kind, value):
+            raise _WrongError(*found)
+        return float(value) if kind is float and isinstance(value, int) else value
 
     return hook
 
@@ -44,21 +50,22 @@ def _enum(value: object, kind: type[Enum]) -> Enum:
     try:
         return kind(value)
     except ValueError:
-        raise _WrongError(f"must be {expected(kind)}") from None
+        raise _wrong(f"must be {expected(kind)}") from None
 
 
 def _object(value: object, _: object) -> object:
     if not isinstance(value, Mapping):
-        raise _WrongError("must be an object")
+        raise _wrong("must be an object")
     return value
 
 
-def _fact(value: object, _: object) -> object:
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return tuple(value)
-    if not isinstance(value, (str, int, float, bool)):
-        raise _WrongError("must be text, a number, true or false, or a list of texts")
-    return value
+def _facts(value: object, kind: Any) -> object:
+    if not isinstance(value, Mapping):
+        raise _wrong("must be an object")
+    facts = {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
+    if found := problems_as(kind, facts):
+        raise _WrongError(*found)
+    return facts
 
 
 def _annotated(converter: Converter) -> Any:
@@ -66,10 +73,14 @@ def _annotated(converter: Converter) -> Any:
         inner, *notes = get_args(kind)
         if value is None and type(None) in get_args(inner):
             return None
+        if AnyText() in notes:
+            if found := problems_as(kind, value):
+                raise _WrongError(*found)
+            return value
         built = converter.structure(value, inner)
         for note in notes:
             if hasattr(note, "check") and (found := note.check(built)):
-                raise _WrongError(found)
+                raise _wrong(found)
         return built
 
     return hook
@@ -91,7 +102,7 @@ def _optional(converter: Converter) -> Any:
 def _items(converter: Converter) -> Any:
     def hook(value: object, kind: Any) -> tuple[object, ...]:
         if not isinstance(value, (list, tuple)):
-            raise _WrongError("must be a list")
+            raise _wrong("must be a list")
         items: Any = list[get_args(kind)[0]]  # type: ignore[misc]  # a type made at run time
         return tuple(converter.structure(list(value), items))
 
@@ -107,7 +118,7 @@ def _is_annotated(kind: Any) -> bool:
 
 
 def _is_choice(kind: Any) -> bool:
-    return get_origin(kind) in (Union, types.UnionType) and kind != FactValue
+    return get_origin(kind) in (Union, types.UnionType)
 
 
 def _converter() -> Converter:
@@ -121,7 +132,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_func(_is_tuple, _items(converter))
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _object)
     converter.register_structure_hook_func(_is_choice, _optional(converter))
-    converter.register_structure_hook_func(lambda kind: kind == FactValue, _fact)
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, FactValue], _facts)
     converter.register_structure_hook_func(_is_annotated, _annotated(converter))
     return converter
 
@@ -131,7 +142,7 @@ def _class(converter: Converter) -> Any:
 
     def hook(value: object, kind: type) -> object:
         if not isinstance(value, Mapping):
-            raise _WrongError("must be an object")
+            raise _wrong("must be an object")
         if kind not in built:
             built[kind] = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
         return built[kind](value, kind)
@@ -166,7 +177,7 @@ def _problems(error: BaseException, path: str, kind: type) -> Iterator[FieldProb
         case KeyError():
             yield FieldProblem(path, "is required")
         case _WrongError():
-            yield FieldProblem(path, str(error))
+            yield from (FieldProblem(path + each.path, each.message) for each in error.problems)
         case _:
             raise error
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Any
+
+from attrs import define, field
 
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import ChangeSet
+from dispatch_core.shell.batch import Entry
+from dispatch_core.shell.house import House
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, engine_lane
 
-if TYPE_CHECKING:
-    from dispatch_core.shell.committer import Handed
-    from dispatch_core.shell.house import House
-
 IDLE_S = 3_600.0
+
+
+@define(eq=False)
+class Handed(Entry):
+    """An entry handed to the writer; its lock is released when the answer is there."""
+
+    done: Any = field(factory=threading.Lock)
+    until: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.done.acquire()
 
 
 class Parked:
