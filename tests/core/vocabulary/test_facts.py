@@ -84,7 +84,10 @@ def test_a_version_is_its_leading_numbers(text: str, key: tuple[int, ...]) -> No
     assert version_key(text) == key
 
 
-@given(one=st.lists(st.integers(0, 99), min_size=1, max_size=4), other=st.lists(st.integers(0, 99), min_size=1, max_size=4))
+@given(
+    one=st.lists(st.integers(0, 99), min_size=1, max_size=4),
+    other=st.lists(st.integers(0, 99), min_size=1, max_size=4),
+)
 def test_versions_compare_like_tuples_of_numbers(one: list[int], other: list[int]) -> None:
     """Exactly one of <, == and > holds, and it is the one of the numbers padded with zeros."""
     mine, wanted = (".".join(map(str, each)) for each in (one, other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,7 +90,12 @@ def test_the_system_clock_is_the_machines() -> None:
 
 def test_what_a_job_waits_for_is_its_timer() -> None:
     """Each state has its own timer; in waiting states a pin's end may come first; the ended wait for nothing."""
-    times: dict[str, object] = {"ttl_at_us": 10, "retry_at_us": 20, "grace_at_us": 30, "spec": JobSpec(not_before_us=40)}
+    times: dict[str, Any] = {
+        "ttl_at_us": 10,
+        "retry_at_us": 20,
+        "grace_at_us": 30,
+        "spec": JobSpec(not_before_us=40),
+    }
     own = {JobState.PENDING: 10, JobState.FAILED_RETRY: 20, JobState.ASSIGNED: 30, JobState.DELAYED: 40}
     for state in JobState:
         job: Job = a_job(state=state, **times)

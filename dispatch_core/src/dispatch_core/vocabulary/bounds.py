@@ -66,6 +66,11 @@ class Grammar:
 
 
 @frozen
+class AnyText:
+    """Marks text that is cleaned later instead of being refused: what engines say of their failures."""
+
+
+@frozen
 class Json:
     """A JSON value: finite numbers, clean text, at most ``depth`` deep and ``nodes`` large."""
 
@@ -130,11 +135,18 @@ def problems_of(value: Any) -> Sequence[FieldProblem]:
     return _check_of(kind)(value, "")
 
 
+def problems_as(kind: Any, value: Any) -> Sequence[FieldProblem]:
+    """What keeps a value from being what an annotation says; pointers start at the value."""
+    return _check_of(kind)(value, "")
+
+
 @cache
 def _check_of(kind: Any) -> Check:
     """The check of an annotation, built once: it stands on every command's way."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
+        if AnyText() in arguments[1:]:
+            return _any_text
         return _annotated(_check_of(arguments[0]), [note for note in arguments[1:] if hasattr(note, "check")])
     if origin in (Union, types.UnionType):
         return _union([_check_of(option) for option in arguments])
@@ -143,6 +155,10 @@ def _check_of(kind: Any) -> Check:
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(_check_of(arguments[1]))
     return _instance(kind) if attrs.has(kind) else _plain(kind)
+
+
+def _any_text(value: Any, path: str) -> Sequence[FieldProblem]:
+    return FINE if isinstance(value, str) else [FieldProblem(path, f"must be {expected(str)}")]
 
 
 def _annotated(inner: Check, notes: list[Any]) -> Check:
@@ -229,6 +245,8 @@ def _fits_64_bits(value: int) -> str | None:
 
 
 def _finite(value: float) -> str | None:
+    if isinstance(value, int):  # a float field may be given one, of any length
+        return _fits_64_bits(value)
     return None if math.isfinite(value) else "must be finite"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from attrs import field, frozen
 
-from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Json, Length
+from dispatch_core.vocabulary.bounds import INT_MAX, AnyText, Bound, Json, Length
 
 Text = Annotated[str, Length(1, 255)]
 Note = Annotated[str, Length(0, 1_000)]
@@ -88,9 +88,9 @@ class JobSpec:
 class JobError:
     """Why an attempt failed. ``failure_class``: input, engine, resource, timeout, lost or policy."""
 
-    failure_class: str
-    message: str
-    detail: str = ""
+    failure_class: Annotated[str, AnyText()]
+    message: Annotated[str, AnyText()]
+    detail: Annotated[str, AnyText()] = ""
     retryable: bool = True
 
 
