@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 
 from dispatch_core.ports.storage import Tally
 from dispatch_core.storage import create_storage
 from dispatch_core.storage.sql import SqlStorage
 from dispatch_core.storage.sql.session import Session
-from dispatch_core.testing.samples import a_job, a_ready_job, a_row, added, load, save
+from dispatch_core.testing.samples import a_job, a_ready_job, a_row, added, changed, load, next_version, save
 from dispatch_core.vocabulary.errors import (
     SchemaMismatchError,
     StorageDamagedError,
@@ -26,6 +27,8 @@ from dispatch_core.vocabulary.errors import (
     StorageInUseError,
     StorageUnavailableError,
 )
+from dispatch_core.vocabulary.jobs import Ready
+from dispatch_core.vocabulary.records import ref_of
 
 
 def opened(path: Path, *, init: bool = True) -> SqlStorage:
@@ -75,6 +78,18 @@ def test_a_reader_sees_one_moment(storage: SqlStorage) -> None:
         assert len(snapshot.buckets()) == 1
     with storage.read() as snapshot:
         assert len(snapshot.buckets()) == 2
+
+
+def test_an_old_snapshot_is_not_told_of_newer_versions_or_lanes(storage: SqlStorage) -> None:
+    job = a_ready_job("a")
+    save(storage, added(job))
+    with storage.read() as snapshot:
+        assert snapshot.load([ref_of(job)]) == {ref_of(job): job}
+        moved = attrs.evolve(job, ready=Ready("engine:e", "class-a", 0, 0, 10, 1.5))
+        save(storage, changed((job, moved)))
+        assert snapshot.load([ref_of(job)]) == {ref_of(job): job}
+        save(storage, changed((moved, next_version(moved, held="now"))))
+        assert snapshot.load([ref_of(job)]) == {ref_of(job): job}
 
 
 def test_no_file_is_left_half_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +208,12 @@ def test_what_cannot_be_read_is_refused_and_not_touched(
     path.rename(path.with_name("aside")) if path.exists() else None
     path.with_name(path.name + "-wal").unlink(missing_ok=True)
     opened(path).close()  # the refusal kept no lock
+
+
+def test_an_empty_file_is_called_empty(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StorageDamagedError, match="0 bytes"):
+        opened(path)
 
 
 def test_a_missing_file_is_made_only_when_allowed(path: Path) -> None:

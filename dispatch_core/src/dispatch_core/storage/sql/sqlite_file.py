@@ -101,7 +101,9 @@ def _refuse_to_create(path: Path, *, init: bool) -> None:
             f"{path} is missing, but its log {log.name} is there. Put the database back, or move the log away."
         )
     if not init:
-        raise StorageUnavailableError(f"{path} does not exist. Check the path; `dispatch serve` and create_storage(…, init=True) create a missing file.")
+        raise StorageUnavailableError(
+            f"{path} does not exist. Check the path; `dispatch serve` and create_storage(…, init=True) create a missing file."
+        )
 
 
 def create_file(path: Path) -> None:
