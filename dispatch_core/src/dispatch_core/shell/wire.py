@@ -33,6 +33,7 @@ def _converter() -> JsonConverter:
 
 
 _CONVERTER = _converter()
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _EVENTS: Mapping[str, type] = {name_of(cls): cls for cls in Event.__args__}
 
 
@@ -48,7 +49,7 @@ def from_plain(cls: type[T], data: object) -> T:
 
 def dumps(value: object) -> str:
     """Compact JSON text."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def loads(text: str) -> Any:
