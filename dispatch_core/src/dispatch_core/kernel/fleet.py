@@ -31,11 +31,14 @@ def decide_engine(
 ) -> tuple[EngineEvent, ...]:
     """The events a command means for an engine; ``silence`` is what its pulse says at a ``CheckEngine``.
 
-    Raises UnknownEngineError if there is none, or it has left and must register again.
+    Raises UnknownEngineError if there is none, or it has left and must register again; what is wanted of it
+    may be said all the same.
     """
     if isinstance(command, Register):
         return _register(engine, command, tenant)
-    if engine is None or engine.seen is Seen.LEFT:
+    # A wish outlives the process: without this a drained engine could never be resumed, only drain itself anew.
+    gone = engine is not None and engine.seen is Seen.LEFT and not isinstance(command, SetWanted)
+    if engine is None or gone:
         raise UnknownEngineError(
             f"engine {command.engine_id} is not registered: PUT /engines/{command.engine_id}"
         )
