@@ -10,8 +10,11 @@ from io import StringIO
 
 import pytest
 
+from dispatch_cli.agent.claiming import Claimer
 from dispatch_cli.agent.client import AwayError, BackOff, Client, patiently
+from dispatch_cli.agent.hand import Hand
 from dispatch_cli.agent.logs import make_log
+from dispatch_cli.agent.session import Session
 from dispatch_cli.exits import CommandFailure, ExitCode
 
 Answers = list[tuple[int, dict[str, str]]]
@@ -32,9 +35,10 @@ def url(answers: Answers) -> Iterator[str]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "2")
+            body = b"" if status == 204 else b"{}"
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(body)
 
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
@@ -137,6 +141,21 @@ def test_pauses_grow_and_spread() -> None:
     assert all(20 <= back_off.pause_s(20) <= 30 for _ in range(20))
     back_off.reset()
     assert back_off.pause_s() <= 0.1
+
+
+def test_an_engine_that_may_not_wait_polls_gently(
+    url: str, answers: Answers, connect: Callable[..., Client]
+) -> None:
+    """A server with no room for another long poll answers at once; the claims then keep a growing distance."""
+    answers += [(204, {})] * 1_000
+    client, log = connect(url), make_log("text", StringIO())
+    session = Session("e1", {}, client, log)
+    claimer = Claimer(session, Hand(1), client, log, on_lease=lambda _lease: None)
+    claimer.start()
+    time.sleep(1.5)
+    claimer.stop()
+    claimer.join(3)
+    assert 2 <= 1_000 - len(answers) <= 8
 
 
 def test_log_lines_cannot_be_forged() -> None:

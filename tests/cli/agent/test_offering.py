@@ -50,7 +50,9 @@ def test_an_engine_can_be_kept_to_some_codecs(probed: dict[str, object], coders:
     assert "libx264" in facts["encoder"]
 
 
-@pytest.mark.parametrize("text", ["streaming", "=x", "streaming=perhaps", "cpus=many", "a b=c", "tag="])
+@pytest.mark.parametrize(
+    "text", ["streaming", "=x", "streaming=perhaps", "cpus=many", "cpus=nan", "a b=c", "tag="]
+)
 def test_a_fact_that_makes_no_sense_is_refused(text: str) -> None:
     """A fact has a name and a value of the type that requirements compare."""
     with pytest.raises(ValueError, match=r".+"):

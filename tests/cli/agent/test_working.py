@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -135,3 +139,43 @@ def test_parameters_that_do_not_fit_fail_for_good(
     job = backend.await_state(job_id, JobState.FAILED_PERMANENTLY)
     assert job.error is not None
     assert "webm cannot hold h264" in job.error.message
+
+
+@pytest.fixture
+def web(clip: Path) -> Iterator[str]:
+    """The folder of the clip, served over HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(clip.parent)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_remote_source_is_fetched(
+    backend: Backend, start_agent: StartAgent, web: str, clip: Path, tmp_path: Path
+) -> None:
+    """A source behind HTTP is transcoded like a file, and its copy is gone afterwards."""
+    job_id = backend.submit(f"{web}/{clip.name}", tmp_path / "out.mp4")
+    start_agent(backend.url)
+    backend.await_state(job_id, JobState.COMPLETED)
+    verify_decodes(tmp_path / "out.mp4")
+    assert not list(tmp_path.glob("dispatch-source-*"))
+
+
+def test_a_remote_source_that_is_missing_may_come_back(
+    backend: Backend, start_agent: StartAgent, web: str, tmp_path: Path
+) -> None:
+    """What a web server does not have now, it may have later: the attempts permitted are made."""
+    job_id = backend.submit(f"{web}/nothing.mp4", tmp_path / "out.mp4", attempts=2)
+    start_agent(backend.url)
+    job = backend.await_state(job_id, JobState.FAILED_PERMANENTLY)
+    assert job.attempts_used == 2
+    assert job.error is not None
+    assert (job.error.failure_class, job.error.retryable) == ("input", True)

@@ -18,6 +18,9 @@ from dispatch_cli.exits import CommandFailure
 WAIT_S: Final = 20.0
 ANSWER_MARGIN_S: Final = 10.0
 IDLE_S: Final = 0.25
+EARLY_S: Final = 1.0
+"""A "nothing" that comes sooner than this was not waited for: the server had no room for one more who waits."""
+POLL_S_MAX: Final = 2.0
 
 
 class Claimer:
@@ -47,6 +50,7 @@ class Claimer:
         self._accepting = threading.Lock()  # so that nothing is begun once ``stop`` has returned
         self._since: float | None = None
         self._back_off = BackOff()
+        self._polling = BackOff(POLL_S_MAX)
         self._thread = threading.Thread(target=self._main, name="claimer", daemon=True)
 
     def since(self) -> float | None:
@@ -79,6 +83,10 @@ class Claimer:
             lease = self._ask(secrets.token_urlsafe(18))
             if lease is not None:
                 self._accept(lease, self._since)
+            elif time.monotonic() - self._since < EARLY_S:
+                self._leaving.wait(self._polling.pause_s())
+                return
+            self._polling.reset()
             self._back_off.reset()
         except AwayError:
             pass  # we are leaving; the server ends what it may have granted when we deregister

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -14,6 +15,7 @@ from dispatch_cli import __version__
 from dispatch_cli.agent.logs import Log
 from dispatch_cli.exits import CommandFailure, ExitCode
 from dispatch_cli.transport import Answer, failure_of, segment
+from dispatch_http.settings import is_loopback
 
 T = TypeVar("T")
 
@@ -49,7 +51,9 @@ class Client:
         headers = {"User-Agent": f"dispatch-engine/{__version__}", "Accept": "application/json"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {api_key}"
-        self._http = httpx2.Client(headers=headers)
+        # A proxy of the environment is not meant for this machine itself.
+        local = all(is_loopback(urlsplit(url).hostname or "") for url in self._urls)
+        self._http = httpx2.Client(headers=headers, trust_env=not local)
 
     def close(self) -> None:
         """Close the connections."""
@@ -79,10 +83,10 @@ class Client:
             if not (response.status_code == 429 or response.status_code >= 500):
                 return self._answer(response)
             away = AwayError(failure_of(response).message, _retry_after_s(response))
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
+            raise CommandFailure("invalid-url", f"{url}: {error}", exit_code=ExitCode.USAGE) from None
         except httpx2.TransportError as error:
             away = AwayError(f"{url}: {str(error) or type(error).__name__}")
-        except (httpx2.InvalidURL, UnicodeError) as error:
-            raise CommandFailure("invalid-url", f"{url}: {error}", exit_code=ExitCode.USAGE) from None
         self._is_away(away)
         raise away
 
@@ -132,14 +136,15 @@ class Client:
 
 
 class BackOff:
-    """Pauses that double from 0.1 s to 10 s, each cut by up to half; what the server asks for comes first."""
+    """Pauses that double from 0.1 s up to a most, each cut by up to half; what the server asks for comes first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_s: float = PAUSE_MAX_S) -> None:
+        self._most_s = most_s
         self._next_s = PAUSE_FIRST_S
 
     def pause_s(self, retry_after_s: float | None = None) -> float:
         """How long to wait now."""
-        own_s, self._next_s = self._next_s, min(self._next_s * 2, PAUSE_MAX_S)
+        own_s, self._next_s = self._next_s, min(self._next_s * 2, self._most_s)
         if retry_after_s is not None:
             return min(retry_after_s, RETRY_AFTER_MAX_S) * random.uniform(1, 1.5)  # noqa: S311  # jitter
         return own_s * random.uniform(0.5, 1)  # noqa: S311  # jitter

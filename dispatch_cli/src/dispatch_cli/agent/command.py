@@ -36,7 +36,7 @@ def _wishes(*, max_size_mb: float | None, **others: Any) -> Wishes:
     "--work-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where remote sources are fetched to [a folder among temporary files].",
+    help="Where remote sources are fetched to [where temporary files are].",
 )
 @click.option("--ffmpeg", metavar="PATH", help="The ffmpeg to use [DISPATCH_FFMPEG, PATH, imageio-ffmpeg].")
 @click.option("--codec", "codecs", multiple=True, metavar="CODEC", help="Make this codec only; repeatable.")
@@ -93,7 +93,7 @@ def run_command(
         urls=caller.connection.urls,
         api_key=caller.connection.api_key,
         wishes=_wishes(**wishes),
-        work_dir=work_dir or Path(tempfile.gettempdir()) / f"dispatch-engine-{engine_id}",
+        work_dir=work_dir or Path(tempfile.gettempdir()),
         ffmpeg=ffmpeg,
         benchmark=not no_benchmark,
         drain_grace_s=drain_grace,

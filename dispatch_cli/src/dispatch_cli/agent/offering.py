@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -86,6 +87,8 @@ def parse_fact(text: str) -> tuple[str, object]:
         case FactType.SET:
             return name, [each.strip() for each in value.split(",") if each.strip()]
         case FactType.NUMBER:
+            if not math.isfinite(float(value)):
+                raise ValueError(f"{name} is a number, not {value!r}")
             return name, float(value)
         case FactType.BOOL:
             if value.lower() not in {"true", "false"}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -167,9 +169,11 @@ def clear_leftovers(target: Path, lease: Lease) -> None:
 def clear_scratch(scratch: Path) -> None:
     """Make the folder for fetched sources, and remove those that a killed agent left in it.
 
-    Raises OSError if there can be no such folder.
+    Raises OSError if there can be no such folder, or if it is somebody else's.
     """
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and scratch.stat().st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user", str(scratch))
     for path in scratch.glob("dispatch-source-*"):
         path.unlink(missing_ok=True)
 

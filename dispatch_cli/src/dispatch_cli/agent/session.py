@@ -17,6 +17,7 @@ from dispatch_cli.exits import CommandFailure, ExitCode
 FIRST_BEAT_S: Final = 1.0
 BEAT_CALL_S: Final = 5.0
 LEAVE_S: Final = 3.0
+PERIOD_S_MIN: Final = 0.05
 SETTLE_S: Final = 2.0
 SIGHTINGS_TO_RETURN: Final = 2
 
@@ -157,7 +158,7 @@ class Heart:
         for status in answer["leases"]:
             obey(self._hand, status)
         self._return_strays(answer["unnamed"])
-        self._period_s = float(answer["next_s"])
+        self._period_s = max(float(answer["next_s"]), PERIOD_S_MIN)
         return self._period_s
 
     def _return_strays(self, unnamed: Sequence[Mapping[str, Any]]) -> None:

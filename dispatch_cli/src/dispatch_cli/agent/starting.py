@@ -16,11 +16,12 @@ from dispatch_cli.agent.runners import TranscodeRunner, clear_scratch, free_byte
 from dispatch_cli.engine.failures import TranscodeError
 from dispatch_cli.engine.ffmpeg import list_encoders, locate, probe
 from dispatch_cli.exits import CommandFailure, ExitCode
+from dispatch_cli.transport import Transport
 
 
 @frozen(kw_only=True)
 class Start:
-    """Everything the command line says about an engine."""
+    """Everything the command line says about an engine. Remote sources go into a folder of its own in ``work_dir``."""
 
     engine_id: str
     urls: Sequence[str]
@@ -36,6 +37,8 @@ class Start:
 def run(start: Start) -> int:
     """Be an engine until told to stop; the exit status. Raises CommandFailure."""
     log = make_log(start.log_format)
+    # The transport of the commands refuses an address or a key with which no call could ever succeed.
+    Transport(start.urls, api_key=start.api_key).close()
     offer = look(start, log)
     client = Client(start.urls, api_key=start.api_key, log=log)
     try:
@@ -53,17 +56,18 @@ def look(start: Start, log: Log) -> Offer:
         cells = measured(ffmpeg, probed, start.wishes.codecs, log) if start.benchmark else []
     except TranscodeError as error:
         raise CommandFailure("no-ffmpeg", error.message, exit_code=ExitCode.USAGE) from error
+    scratch = start.work_dir / f"dispatch-{start.engine_id}"
     try:
-        clear_scratch(start.work_dir)
+        clear_scratch(scratch)
     except OSError as error:
-        message = f"cannot work in {start.work_dir}: {error.strerror}"
+        message = f"cannot work in {scratch}: {error.strerror}"
         raise CommandFailure("work-dir", message, exit_code=ExitCode.USAGE) from error
     log.info("found ffmpeg", version=probed["ffmpeg"], path=str(ffmpeg), codecs=len(coders))
-    runner = TranscodeRunner(ffmpeg=ffmpeg, coders=coders, scratch=start.work_dir)
+    runner = TranscodeRunner(ffmpeg=ffmpeg, coders=coders, scratch=scratch)
     return Offer(
         engine_id=start.engine_id,
         profile=profile_of(probed, start.wishes, cells, coders),
         slots=start.wishes.slots,
         runners={runner.kind: runner},
-        free_bytes=partial(free_bytes, start.work_dir),
+        free_bytes=partial(free_bytes, scratch),
     )

@@ -36,7 +36,7 @@ def _words(event: str, data: Mapping[str, Any]) -> str:
         case "job-granted":
             return f"attempt {data['attempt']} was granted to {data['engine_id']}"
         case "lease-expired":
-            return f"the lease of attempt {data['attempt']} ran out: {data['into']} again, without a penalty"
+            return f"the lease of attempt {data['attempt']} ran out: {data['into']} again at once, the attempt counted"
         case "lease-resumed":
             return f"{data['engine_id']} was heard of again and went on with attempt {data['attempt']}"
         case "lease-given-back":
