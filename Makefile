@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo test soak bench lint format docs coverage lock matrix clean
+.PHONY: help demo test soak bench lint format docs reference coverage lock matrix clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -49,6 +49,9 @@ format: .venv/.test  ## let the formatter and the safe fixes rewrite the code
 
 docs: .venv/.test  ## run every example in the documentation
 	@$(WITH_BIN) python -m pytest docs
+
+reference: .venv/.test  ## write docs/reference anew from the code
+	@$(BIN)/python docs/generate.py
 
 coverage: .venv/.test  ## the tests with branch coverage
 	@$(BIN)/coverage erase
