@@ -74,6 +74,10 @@ class Workspace:
         if ref_of(record) not in self._read:
             self._read[ref_of(record)] = self._current[ref_of(record)] = record
 
+    def knows(self, ref: Ref) -> bool:
+        """Whether this batch has read or made such a record; the store is not asked."""
+        return self._current.get(ref) is not None
+
     def get(self, ref: Ref) -> Record | None:
         """A record as this batch sees it."""
         if ref not in self._current:

@@ -39,8 +39,8 @@ class Receipt:
 
 
 def receipt_id(tenant: str, key: str) -> str:
-    """The store's id of a receipt."""
-    return f"{tenant}:{key}"
+    """The store's id of a receipt; the length keeps tenant ``a:b`` and key ``c`` from being ``a`` and ``b:c``."""
+    return f"{len(tenant)}:{tenant}:{key}"
 
 
 Record = Job | Attempt | Engine | EnginePulse | Receipt

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from dispatch_core.kernel.lifecycle import decide
-from dispatch_core.kernel.scheduling.classes import parse_requirements
+from dispatch_core.kernel.scheduling.classes import parse_requirements, tenant_mark
 from dispatch_core.kernel.terms import enter, ttl_at
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
 from dispatch_core.shell.house import House
@@ -17,10 +17,17 @@ from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, Submit, Update
 from dispatch_core.vocabulary.context import Context
-from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, LimitExceededError
+from dispatch_core.vocabulary.errors import (
+    FieldProblem,
+    InvalidCommandError,
+    InvariantError,
+    LimitExceededError,
+)
 from dispatch_core.vocabulary.events import JobSubmitted
 from dispatch_core.vocabulary.jobs import Job, JobSize, JobSpec, JobState, Retry, Timeouts
 from dispatch_core.vocabulary.records import RecordType, Ref
+
+_IDS_TRIED_MAX = 100
 
 
 def checked_spec(spec: JobSpec, house: House) -> JobSpec:
@@ -56,7 +63,9 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
 
 def _check_classes(specs: list[JobSpec], context: Context, workspace: Workspace) -> None:
     house = workspace.house
-    known = {class_id for _, class_id in house.heads.buckets(workspace.transaction)}
+    mark = tenant_mark(context.tenant)
+    buckets = house.heads.buckets(workspace.transaction)
+    known = {class_id for _, class_id in buckets if class_id.startswith(mark)}
     asked = {house.classifier.of_spec(spec, context.tenant).id for spec in specs}
     if len(known) + len(asked - known) > house.settings.classes_max:
         raise LimitExceededError(
@@ -66,10 +75,19 @@ def _check_classes(specs: list[JobSpec], context: Context, workspace: Workspace)
         )
 
 
+def _fresh_id(workspace: Workspace) -> str:
+    """An id new to this batch. One that the store has makes the save a conflict, and then all is decided again."""
+    for _ in range(_IDS_TRIED_MAX):
+        job_id = workspace.house.ids.new("job")
+        if not workspace.knows(job_ref(job_id)):
+            return job_id
+    raise InvariantError(f"the source of ids repeats itself: {_IDS_TRIED_MAX} taken in a row")
+
+
 def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -> Job:
     created = workspace.now + index
     event = JobSubmitted(
-        job_id=workspace.house.ids.new("job"),
+        job_id=_fresh_id(workspace),
         tenant=context.tenant,
         spec=spec,
         state=JobState.PENDING,
