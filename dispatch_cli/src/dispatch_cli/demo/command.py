@@ -55,9 +55,9 @@ def demo_command(
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Show the whole system at work, in about half a minute.
+    """Show the whole system at work.
 
-    A server and three engines of different abilities start on this machine, jobs of four codecs are submitted, one
+    It takes about half a minute. A server and three engines of different abilities start on this machine, jobs of four codecs are submitted, one
     engine is killed in the middle of its work, and another finishes its job. At the end every output is decoded.
     The exit code is 0 only if all of them are whole and every job is accounted for. Everything is removed again.
     """
