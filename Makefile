@@ -25,7 +25,7 @@ WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 help:  ## show the commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: .venv/.run  ## a server, two engines and a few real transcodes, in half a minute
+demo: .venv/.run  ## a server, three engines and a few real transcodes, in half a minute
 	@$(WITH_BIN) dispatch demo
 
 test: .venv/.test  ## the tests

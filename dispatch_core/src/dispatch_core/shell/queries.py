@@ -158,7 +158,7 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     explanation = house.matcher.choose(view, runs, speeds, snapshot.now())[1]
     if free > 0:
         return explanation
-    busy = Reason("busy", f"all {status.engine.profile.slots} slots are taken", "wait, or more slots")
+    busy = Reason("busy", f"{len(status.attempts)} of {status.engine.profile.slots} slots are taken", "wait, or more slots")
     return attrs.evolve(explanation, reasons=(busy,), chosen=None)
 
 

@@ -65,7 +65,7 @@ class _Question:
         estimate = self.matcher.estimate_of(self.job, view, self.speeds).here_us / SECOND_US
         slots = view.engine.profile.slots
         if taken >= slots:
-            reasons.append(Reason("busy", f"all {slots} slots are taken", "wait, or add slots"))
+            reasons.append(Reason("busy", f"{taken} of {slots} slots are taken", "wait, or add slots"))
         elif not reasons and self.job.ready is not None:
             reasons += self._outranked(view)
         return EngineAnswer(engine_id=view.engine.id, reasons=tuple(reasons), estimate_s=estimate)
