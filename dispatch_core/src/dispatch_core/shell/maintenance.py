@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import frozen
 
@@ -11,9 +11,11 @@ from dispatch_core.ports.storage import Transaction
 from dispatch_core.shell.batch import Entry
 from dispatch_core.shell.committer import Committer
 from dispatch_core.shell.house import House
+from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, FireTimer, PruneReceipt
 from dispatch_core.vocabulary.context import CLOCKWORK
+from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 JUMP_US = 2 * SECOND_US
@@ -50,6 +52,8 @@ _WORK: dict[RecordType, Callable[[Ref], Command]] = {
     RecordType.RECEIPT: lambda ref: PruneReceipt(key=ref[1]),
 }
 
+_EVERYWHERE: Mapping[RecordType, int | None] = {RecordType.ATTEMPT: None, RecordType.JOB: None}
+
 
 class Maintenance:
     """One per dispatcher. Safe on every server at once: what it finds is decided again as a command."""
@@ -61,7 +65,8 @@ class Maintenance:
         self._last: tuple[int, int] | None = None
         # After a start, engines get one ttl to be heard again before anything of theirs expires.
         self._paused_until_us = house.storage.monotonic_us() + to_us(house.settings.lease_ttl_s)
-        self._jumped_back = True  # it may have happened while no server ran
+        # Where the search for timers of a future that will not come so soon has got to, by type of record.
+        self._stray_after: dict[RecordType, int | None] = dict(_EVERYWHERE)  # no server ran: who knows
 
     def tick(self) -> TickReport:
         """One pass."""
@@ -69,19 +74,18 @@ class Maintenance:
             with self._house.storage.read() as snapshot:
                 paused = self._watch_clock(snapshot.now())
                 found = {kind: self._due(snapshot, kind) for kind in _WORK}
-                strays = self._strays(snapshot) if self._jumped_back else []
+                strays = self._strays(snapshot)
             if paused:
                 found[RecordType.ATTEMPT] = found[RecordType.PULSE] = []
             done = {kind: self._carry_out(kind, refs) for kind, refs in found.items()}
             self._committer.execute_many(strays, CLOCKWORK)
-            self._jumped_back = False
         limit = self._house.settings.tick_rows_max
         return TickReport(
             attempts=done[RecordType.ATTEMPT],
             timers=done[RecordType.JOB],
             engines=done[RecordType.PULSE],
             receipts=done[RecordType.RECEIPT],
-            more=any(len(refs) >= limit for refs in found.values()),
+            more=bool(self._stray_after) or any(len(refs) >= limit for refs in found.values()),
             expiry_paused=paused,
         )
 
@@ -99,18 +103,24 @@ class Maintenance:
         drift = 0 if self._last is None else (now_us - self._last[0]) - (elapsed_us - self._last[1])
         if abs(drift) > JUMP_US:
             self._paused_until_us = elapsed_us + ttl_us
-            self._jumped_back = drift < -JUMP_US
+            self._stray_after = dict(_EVERYWHERE) if drift < 0 else self._stray_after
         self._last = (now_us, elapsed_us)
         return elapsed_us < self._paused_until_us
 
     def _strays(self, snapshot: Transaction) -> list[Command]:
-        """After a jump back: timers and deadlines stamped by a future that will not come so soon."""
-        after = snapshot.now()
+        """After a jump back: what was stamped by the old clock; a bounded part of all timers ahead per pass."""
         limit = self._house.settings.tick_rows_max * 4
-        kinds = (RecordType.ATTEMPT, RecordType.JOB)
-        return [
-            _WORK[kind](ref) for kind in kinds for ref in snapshot.due(kind, FAR_US, limit, after_us=after)
-        ]
+        commands: list[Command] = []
+        for kind, reached in list(self._stray_after.items()):
+            after = snapshot.now() if reached is None else reached
+            refs = snapshot.due(kind, FAR_US, limit, after_us=after)
+            commands += [_WORK[kind](ref) for ref in refs]
+            last = snapshot.load(refs[-1:]).get(refs[-1]) if len(refs) == limit else None
+            if isinstance(last, (Job, Attempt)) and last.due_us is not None:
+                self._stray_after[kind] = last.due_us
+            else:
+                del self._stray_after[kind]
+        return commands
 
 
 def _acted(entry: Entry) -> bool:
