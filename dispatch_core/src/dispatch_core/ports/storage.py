@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.bounds import Bound
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Bucket, Job
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref
@@ -72,7 +73,7 @@ class Query:
     sort: str
     descending: bool = False
     after: tuple[str | int, str] | None = None
-    limit: int = 100
+    limit: Annotated[int, Bound(1, 10_000)] = 100
 
 
 @frozen

@@ -20,8 +20,10 @@ from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
+from dispatch_core.vocabulary.bounds import problems_as
 from dispatch_core.vocabulary.context import LOCAL, Context
 from dispatch_core.vocabulary.engines import Benchmark, Engine, HeartbeatAnswer, Profile, WantedState
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.ids import IdSource, RandomIds
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
@@ -67,7 +69,11 @@ class Dispatcher:
         self._context = LOCAL
 
     def acting(self, context: Context) -> Self:
-        """The same dispatcher, acting in somebody's name."""
+        """The same dispatcher, acting in somebody's name. Raises InvalidCommandError if no store could hold it."""
+        if problems := problems_as(Context, context):
+            raise InvalidCommandError(
+                [FieldProblem(f"/context{each.path}", each.message) for each in problems]
+            )
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _context=context)
         return other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 from attrs import frozen
@@ -10,7 +10,7 @@ from attrs import frozen
 from dispatch_core.kernel.scheduling.explaining import explain_job
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
 from dispatch_core.kernel.scheduling.rules import EngineView
-from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Tally, Transaction
+from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
 from dispatch_core.shell.fleetview import all_engines, best_speeds
 from dispatch_core.shell.house import House
 from dispatch_core.shell.workspace import ACCEPTED
@@ -18,7 +18,12 @@ from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import problems_of
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
-from dispatch_core.vocabulary.errors import InvalidCommandError, UnknownEngineError, UnknownJobError
+from dispatch_core.vocabulary.errors import (
+    FieldProblem,
+    InvalidCommandError,
+    UnknownEngineError,
+    UnknownJobError,
+)
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
 from dispatch_core.vocabulary.records import RecordType
 
@@ -59,10 +64,21 @@ def job(snapshot: Transaction, house: House, context: Context, job_id: str) -> J
 
 def jobs(snapshot: Transaction, house: House, context: Context, query: Query) -> Page:
     """A page of the tenant's jobs."""
-    if problems := list(problems_of(query)):
+    if problems := [*problems_of(query), *_strange_names(query)]:
         raise InvalidCommandError(problems)
     where = {"deleted": ("no",), **query.where, "tenant": (context.tenant,)}
     return snapshot.find(RecordType.JOB, attrs.evolve(query, where=where))
+
+
+def _strange_names(query: Query) -> Iterator[FieldProblem]:
+    known = QUERY_FIELDS[RecordType.JOB]
+    named = [("/sort", query.sort)]
+    named += [
+        (f"/{part}/{name}", name) for part in ("where", "since", "until") for name in getattr(query, part)
+    ]
+    for path, name in named:
+        if name not in known:
+            yield FieldProblem(path, f"is not one of {', '.join(known)}")
 
 
 def attempts(snapshot: Transaction, house: House, context: Context, job_id: str) -> list[Attempt]:
@@ -117,8 +133,14 @@ def events(
     snapshot: Transaction, house: House, context: Context, after: Cursor | None, limit: int
 ) -> list[Recorded]:
     """The tenant's events behind a cursor, in commit order."""
-    rows = snapshot.history(after=after, limit=limit)
-    return [row for row in rows if row.tenant == context.tenant]
+    found: list[Recorded] = []
+    while len(found) < limit:  # others' events must not stop a reader: the end of the store does
+        rows = snapshot.history(after=after, limit=limit)
+        found += [row for row in rows if row.tenant == context.tenant]
+        if len(rows) < limit:
+            break
+        after = (rows[-1].tx, rows[-1].n)
+    return found[:limit]
 
 
 def explain(
@@ -158,7 +180,11 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     explanation = house.matcher.choose(view, runs, speeds, snapshot.now())[1]
     if free > 0:
         return explanation
-    busy = Reason("busy", f"{len(status.attempts)} of {status.engine.profile.slots} slots are taken", "wait, or more slots")
+    busy = Reason(
+        "busy",
+        f"{len(status.attempts)} of {status.engine.profile.slots} slots are taken",
+        "wait, or more slots",
+    )
     return attrs.evolve(explanation, reasons=(busy,), chosen=None)
 
 

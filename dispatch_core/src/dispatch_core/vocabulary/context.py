@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from attrs import frozen
+
+from dispatch_core.vocabulary.bounds import Length
 
 DEFAULT_TENANT = "default"
 
@@ -11,10 +15,10 @@ DEFAULT_TENANT = "default"
 class Context:
     """Who acts. ``receipt_key`` makes a mutating command idempotent within the tenant."""
 
-    actor: str = "local"
-    tenant: str = DEFAULT_TENANT
-    request_id: str | None = None
-    receipt_key: str | None = None
+    actor: Annotated[str, Length(0, 255)] = "local"
+    tenant: Annotated[str, Length(1, 255)] = DEFAULT_TENANT
+    request_id: Annotated[str, Length(0, 255)] | None = None
+    receipt_key: Annotated[str, Length(1, 300)] | None = None
 
 
 LOCAL = Context()
