@@ -48,6 +48,9 @@ class _Gate:
     def check(self) -> None:
         if self.closed:
             raise ClosedError("this dispatcher is closed")
+
+    def check_process(self) -> None:
+        """To be asked before any lock is taken: the fork may have copied it locked, for ever."""
         if os.getpid() != self._pid:
             raise InvariantError("a dispatcher does not survive fork(); make a new one in the child")
 
@@ -80,6 +83,7 @@ class DirectCommitter:
         return entries
 
     def _commit(self, entries: Sequence[Entry]) -> None:
+        self._gate.check_process()
         with self._lock:
             self._gate.check()
             commit(self._house, entries)
@@ -130,6 +134,7 @@ class GroupCommitter:
     def _hand(self, command: Command, context: Context) -> Handed:
         wait_s = command.wait_s if isinstance(command, Claim) else 0.0
         entry = Handed(command, context, until=monotonic() + wait_s)
+        self._gate.check_process()
         with self._door:  # nothing may be queued behind the writer's last look
             self._gate.check()
             if self._queue.qsize() >= self._house.settings.queue_commands_max:
