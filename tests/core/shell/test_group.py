@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -363,8 +364,6 @@ def test_a_forked_child_is_told(grouped: bool) -> None:
     assert held.wait(20)
     child = os.fork()
     if child == 0:
-        import signal
-
         signal.alarm(10)
         try:
             dispatcher.submit(spec())

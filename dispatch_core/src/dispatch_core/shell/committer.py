@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from dispatch_core.shell.waiting import Handed, Parked
 from dispatch_core.vocabulary.commands import Claim, Command
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import ClosedError, InvariantError, LimitExceededError, StorageError
+
+LOG = logging.getLogger("dispatch_core")
 
 
 class Committer(Protocol):
@@ -172,7 +175,7 @@ class GroupCommitter:
             again = []
             if entries:
                 changes = self._serve(entries)
-                again = self._parked.woken(changes) if changes else []
+                again = self._woken(changes) if changes else []
             again += self._parked.due()
             if self._stopped_waiting:
                 again = [entry for entry in again if not self._finish(entry)]
@@ -212,7 +215,15 @@ class GroupCommitter:
         # A programmer's error in one command must not fail its neighbours: each again, alone.
         for entry in entries:
             self._try([entry])
+        self._parked.look_again = True  # what these commits made ready was told to nobody
         return None
+
+    def _woken(self, changes: ChangeSet) -> list[Handed]:
+        try:
+            return self._parked.woken(changes)
+        except Exception:  # a rule that raises must not end the writer, and with it everybody's answers
+            LOG.exception("choosing whom to wake failed; every waiting claim looks for itself")
+            return self._parked.all()
 
     def _may_wait(self, entry: Handed) -> bool:
         return _found_nothing(entry) and not self._stopped_waiting and monotonic() < entry.until
