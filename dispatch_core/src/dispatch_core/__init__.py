@@ -4,6 +4,7 @@ The public names; inner modules never import from here.
 """
 
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
+from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.explanation import (
     ClaimExplanation,
     EngineAnswer,
@@ -11,7 +12,7 @@ from dispatch_core.kernel.scheduling.explanation import (
     JobVerdict,
     Reason,
 )
-from dispatch_core.kernel.scheduling.policy import FifoPolicy, FlowPolicy, Policy, StrictPolicy
+from dispatch_core.kernel.scheduling.policy import Estimate, FifoPolicy, FlowPolicy, Policy, StrictPolicy
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, EngineView, Rule
 from dispatch_core.ports.observer import BatchReport, Observer
 from dispatch_core.ports.storage import Page, Query, Recorded, Storage
@@ -67,7 +68,17 @@ from dispatch_core.vocabulary.errors import (
 )
 from dispatch_core.vocabulary.facts import FactType
 from dispatch_core.vocabulary.ids import IdSource, RandomIds, SeededIds
-from dispatch_core.vocabulary.jobs import Job, JobError, JobSize, JobSpec, JobState, Pin, Retry, Timeouts
+from dispatch_core.vocabulary.jobs import (
+    Job,
+    JobError,
+    JobSize,
+    JobSpec,
+    JobState,
+    Pin,
+    Ready,
+    Retry,
+    Timeouts,
+)
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
 
 __all__ = [
@@ -93,6 +104,7 @@ __all__ = [
     "EngineAnswer",
     "EngineStatus",
     "EngineView",
+    "Estimate",
     "ExponentialBackoff",
     "FactType",
     "Fail",
@@ -129,6 +141,7 @@ __all__ = [
     "Progress",
     "Query",
     "RandomIds",
+    "Ready",
     "Reason",
     "Recorded",
     "Renew",
@@ -136,6 +149,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "Rule",
+    "SchedulingClass",
     "SchemaMismatchError",
     "SeededIds",
     "Seen",

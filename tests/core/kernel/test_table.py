@@ -186,6 +186,15 @@ def test_a_late_complete_counts_until_the_next_grant() -> None:
     assert world.job.live_attempt == 2
 
 
+def test_a_completed_attempt_is_whole() -> None:
+    """Its last report may have said 72 %; done is 100 %."""
+    world = WORLDS[Variant.ASSIGNED]()
+    progress = Progress(fraction=0.72)
+    world.do(c.ReportProgress(job_id=J, token=world.token(), engine_id=E, progress=progress))
+    world.do(c.Complete(job_id=J, token=world.token(), engine_id=E, result={}))
+    assert world.attempts[1].progress == Progress(fraction=1.0)
+
+
 def test_a_repeat_gets_its_first_answer_and_another_verb_is_lost() -> None:
     """Complete twice is one completion; fail after complete is a lost lease."""
     world = WORLDS[Variant.COMPLETED]()

@@ -6,7 +6,7 @@ from typing import assert_never
 
 import attrs
 
-from dispatch_core.vocabulary.attempts import Attempt, Outcome
+from dispatch_core.vocabulary.attempts import Attempt, Outcome, Progress
 from dispatch_core.vocabulary.events import (
     AttemptFailed,
     CancelAsked,
@@ -180,6 +180,7 @@ def evolve_attempt(job: Job, attempt: Attempt | None, event: JobEvent, at_us: in
             changes |= {"progress_at_us": at_us} | ({"progress": event.progress} if event.progress else {})
         case JobCompleted():
             changes = {
+                "progress": _whole(attempt),
                 "outcome": Outcome.COMPLETED,
                 "reported": "complete",
                 "usage": event.usage,
@@ -208,6 +209,11 @@ def evolve_attempt(job: Job, attempt: Attempt | None, event: JobEvent, at_us: in
     assert attempt is not None
     ended = {} if isinstance(event, LeaseResumed) else {"ended_us": attempt.ended_us or at_us}
     return attrs.evolve(attempt, version=attempt.version + 1, **(ended | changes))  # type: ignore[arg-type]  # the names are Attempt's own
+
+
+def _whole(attempt: Attempt | None) -> Progress | None:
+    """What is complete is complete, whatever was reported last."""
+    return attrs.evolve(attempt.progress, fraction=1.0) if attempt and attempt.progress else None
 
 
 def _opened(job: Job, event: JobGranted, at_us: int) -> Attempt:

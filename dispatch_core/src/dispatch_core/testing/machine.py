@@ -74,14 +74,15 @@ class FleetMachine(RuleBasedStateMachine):
         self.storage = self.open_storage(self.clock)
         self.ids = SeededIds()
         self.doors = [FaultyStorage(self.storage) for _ in range(2 if self.storage.traits.shared else 1)]
-        self.servers = [self._server(door) for door in self.doors]
+        self.servers = [self.open_server(door) for door in self.doors]
         self.engines: dict[str, EngineUnderTest] = {}
         self.jobs: list[str] = []
         self.leases: list[Lease] = []
         self.tokens: set[tuple[str, str]] = set()
         self.keys = 0
 
-    def _server(self, door: FaultyStorage) -> Dispatcher:
+    def open_server(self, door: FaultyStorage) -> Dispatcher:
+        """A dispatcher on the store; override it for kinds, rules or a policy of your own."""
         return Dispatcher(door, settings=self.settings_in_use, ids=self.ids)
 
     # ----- what everybody does
@@ -275,7 +276,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.storage = self.reopen_storage(self.storage)
         for door in self.doors:
             door.inner = self.storage
-        self.servers[index] = self._server(self.doors[index])
+        self.servers[index] = self.open_server(self.doors[index])
 
     @precondition(lambda self: len(self.servers) > 1 and len(self.engines) > 1)
     @rule(data=st.data(), first=st.integers(0, 1))
