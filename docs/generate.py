@@ -23,6 +23,8 @@ from dispatch_cli.exits import exit_code_of
 from dispatch_cli.main import main as program
 from dispatch_cli.serve_settings import CONFIG_VARIABLE, PREFIX, Ours
 from dispatch_core import (
+    ADMINS,
+    OPERATORS,
     Dispatcher,
     DispatchError,
     Edit,
@@ -32,6 +34,7 @@ from dispatch_core import (
     ManualClock,
     Profile,
     Retry,
+    Scopes,
     SeededIds,
     Settings,
     Timeouts,
@@ -50,6 +53,7 @@ from dispatch_http.admission import Gate
 from dispatch_http.desk import Desk
 from dispatch_http.observing import Metrics
 from dispatch_http.problems import STATUS
+from dispatch_http.route import methods_of
 from dispatch_http.routes import routes
 from dispatch_http.settings import KEY_FILE_VARIABLE, KEY_VARIABLE, HttpSettings
 from docs.annotations import default, hints, number, words
@@ -274,36 +278,35 @@ def http_page() -> str:
     with Dispatcher(MemoryStorage()) as dispatcher:
         desk = Desk(dispatcher=dispatcher, settings=HttpSettings(), gate=Gate(1))
         known = [
-            (f"{verb} {path}", each)
-            for path, each in routes(desk, Metrics(dispatcher))
-            for verb in _verbs(each)
+            (f"{verb} {route.path}", route.scope[verb])
+            for route in routes(desk, Metrics(dispatcher))
+            for verb in methods_of(route.resource)
+            if verb != "HEAD"
         ]
-    said = section("routes", [route for route, _ in known])
-    rows = [
-        [
-            *(f"`{word}`" for word in route.split(" ")),
-            "yes" if getattr(each, "needs_key", True) else "no",
-            said[route],
-        ]
-        for route, each in known
-    ]
+    said = section("routes", [name for name, _ in known])
+    rows = [[*(f"`{word}`" for word in name.split(" ")), _who(scopes), said[name]] for name, scopes in known]
     return f"""# HTTP
 
 JSON in UTF-8, in both directions. Errors are [problems](errors.md); the forms are in [job fields](job-fields.md).
 
-- `Authorization: Bearer KEY` is needed where the table says so, if the server has keys.
+- `Authorization: Bearer KEY` is needed, if the server has keys, but for what is for anybody. The table names the scope
+  that a key must have; one with the scope `admin` opens all but what is the operator's, and the operator's own key all.
 - `Idempotency-Key` (1 to 255 visible ASCII characters) on anything that changes something: a repeat with the same key and
   body gets the first answer; with another body it is refused.
 - `X-Request-Id` is taken over if it is well formed, else made; it is in the answer, the log and the history.
 - Unknown query parameters and unknown fields are refused. Lists come in pages: pass `next_cursor` as `cursor`.
 
-{table(["method", "path", "key", "what it does"], rows)}
+{table(["method", "path", "scope", "what it does"], rows)}
 """
 
 
-def _verbs(resource: object) -> list[str]:
-    order = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    return [verb for verb in order if hasattr(resource, f"on_{verb.lower()}")]
+def _who(scopes: Scopes | None) -> str:
+    """Which keys open a route. An admin's opens all but the operator's, the operator's opens all."""
+    if scopes is None:
+        return "anybody"
+    return (
+        ", ".join(sorted(scopes - OPERATORS - ADMINS)) or ", ".join(sorted(scopes - OPERATORS)) or "operator"
+    )
 
 
 def field_page() -> str:

@@ -7,10 +7,12 @@ import falcon.inspect
 import pytest
 from falcon.testing import Result, TestClient
 
-from dispatch_core import Dispatcher
+from dispatch_core import ADMINS, Dispatcher
 from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.observing import make_log
+from dispatch_http.resources.system import Version
+from dispatch_http.route import OPEN, Route
 from dispatch_http.settings import (
     HttpSettings,
     SettingsError,
@@ -67,6 +69,15 @@ def test_the_route_table_is_the_one_we_know() -> None:
     assert set(ROUTES) >= UNPROTECTED
 
 
+def test_a_route_declares_the_scope_of_every_method() -> None:
+    """A route whose scope leaves a method out, or names one it has not, cannot be made."""
+    with pytest.raises(ValueError, match="scopes"):
+        Route("/version", Version(), scope={"GET": OPEN})
+    with pytest.raises(ValueError, match="scopes"):
+        Route("/version", Version(), scope={"GET": OPEN, "HEAD": OPEN, "POST": ADMINS})
+
+
+@pytest.mark.checklist(59)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_without_a_key_only_the_unprotected_routes_answer(client: TestClient, method: str, path: str) -> None:
     """401 and how to ask; health and version are open."""

@@ -80,9 +80,23 @@ from dispatch_core.vocabulary.jobs import (
     Timeouts,
 )
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
+from dispatch_core.vocabulary.scopes import (
+    ADMINS,
+    ANYONE,
+    ENGINES,
+    OPERATORS,
+    SUBMITTERS,
+    Scope,
+    Scopes,
+)
 
 __all__ = [
+    "ADMINS",
+    "ANYONE",
     "DEFAULT_RULES",
+    "ENGINES",
+    "OPERATORS",
+    "SUBMITTERS",
     "TRANSCODE",
     "UNSET",
     "Attempt",
@@ -151,6 +165,8 @@ __all__ = [
     "Rule",
     "SchedulingClass",
     "SchemaMismatchError",
+    "Scope",
+    "Scopes",
     "SeededIds",
     "Seen",
     "SessionReplacedError",

@@ -32,14 +32,15 @@ def create_app(
     log = log or make_log(json=settings.log_json)
     metrics = Metrics(dispatcher)
     gate = Gate(settings.waits_max)
+    table = routes(Desk(dispatcher=dispatcher, settings=settings, gate=gate), metrics)
     app = DispatchApp(
         request_type=StampedRequest,
-        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), Auth(settings), Ids()],
+        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), Auth(settings, table), Ids()],
     )
     app.gate = gate
     app.log = log
-    for path, resource in routes(Desk(dispatcher=dispatcher, settings=settings, gate=gate), metrics):
-        app.add_route(path, resource)
+    for route in table:
+        app.add_route(route.path, route.resource)
     _handle_errors(app, log)
     return app
 

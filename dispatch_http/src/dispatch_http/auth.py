@@ -1,33 +1,28 @@
-"""Who is calling: an API key for everything that does not say it is open. Deny by default."""
+"""Who is calling, and whether this route is for them. Deny by default: a route that declares nothing is closed."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import falcon
 
+from dispatch_core import ANYONE, Scope, Scopes
 from dispatch_http.grammar import BEARER, HOST
 from dispatch_http.problems import Refusal
+from dispatch_http.route import OPEN, Route
 from dispatch_http.settings import ApiKey, HttpSettings, is_loopback
 
 _CHALLENGE = 'Bearer realm="dispatch"'
 
 
-@runtime_checkable
-class Open(Protocol):
-    """A resource that answers without a key. The test of the route table lists them all."""
-
-    needs_key: bool
-
-
 class Auth:
     """Sets ``req.context.actor`` or refuses. Works before the resource, after the route is known."""
 
-    def __init__(self, settings: HttpSettings) -> None:
+    def __init__(self, settings: HttpSettings, routes: Iterable[Route]) -> None:
+        self._routes = {route.path: route for route in routes}
         self._keys = settings.keys
         self._anonymous = "anonymous-loopback" if settings.loopback else "anonymous"
         self._trusts_host = not settings.loopback
@@ -35,8 +30,9 @@ class Auth:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, object]
     ) -> None:
-        """Check the key, unless the resource is open or the server has none."""
-        if isinstance(resource, Open) and not resource.needs_key:
+        """Check the key and its scopes, unless the route is open or the server has no keys."""
+        asked = self._routes[req.uri_template or ""].asks_for(req.method)
+        if asked is OPEN:
             return
         presented = _presented(req)
         if not self._keys:
@@ -47,6 +43,7 @@ class Auth:
         if key is None:
             raise _unauthorized(presented)
         req.context.actor = f"key:{key.name}"
+        _check_scope(ANYONE, asked)
 
     def _check_site(self, req: falcon.Request) -> None:
         """Without keys, being able to reach this machine is the only credential, and a browser lends it to
@@ -58,6 +55,12 @@ class Auth:
         origin = req.get_header("Origin")
         if origin is not None and urlsplit(origin).netloc != req.get_header("Host"):
             raise Refusal("foreign-origin", "without a key this server refuses other sites' pages")
+
+
+def _check_scope(has: Scopes, asked: Scopes) -> None:
+    if not has & asked:
+        lowest = sorted(asked - {Scope.OPERATOR}) or [Scope.OPERATOR]
+        raise Refusal("forbidden", f"this key has not the scope for it: {' or '.join(lowest)}")
 
 
 def _presented(req: falcon.Request) -> str | None:

@@ -42,6 +42,7 @@ _EDGE: Mapping[str, tuple[int, str]] = {
     "invalid-parameter": (400, "A query parameter is not acceptable"),
     "invalid-header": (400, "A header is not acceptable"),
     "unauthorized": (401, "A key is needed"),
+    "forbidden": (403, "This key may not do that"),
     "foreign-origin": (403, "Other sites may not use this server without a key"),
     "unknown-attempt": (404, "There is no such attempt"),
     "content-too-large": (413, "The body is too large"),

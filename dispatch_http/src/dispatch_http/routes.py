@@ -1,42 +1,69 @@
-"""The table of routes: every path of the API and the resource behind it, in one place."""
+"""The table of routes: every path of the API, the resource behind it and who may use it, in one place."""
 
 from __future__ import annotations
 
-from dispatch_core import Dispatcher
+from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.observing import Metrics
 from dispatch_http.resources import engines, jobs, system, work
+from dispatch_http.route import OPEN, Route
 
 
-def routes(desk: Desk, metrics: Metrics) -> list[tuple[str, object]]:
-    """Paths and resources. A resource needs a key unless it says that it does not."""
+def routes(desk: Desk, metrics: Metrics) -> list[Route]:
+    """Every route, and for each of its methods who may use it: whoever has one of the scopes named."""
+    return [*_of_jobs(desk), *_of_work(desk), *_of_engines(desk), *_of_the_system(desk, metrics)]
+
+
+def _of_jobs(desk: Desk) -> list[Route]:
+    read, act = {"GET": SUBMITTERS}, {"POST": SUBMITTERS}
+    change = {"PATCH": SUBMITTERS, "DELETE": SUBMITTERS}
     return [
-        ("/jobs", jobs.Jobs(desk)),
-        ("/jobs/{job_id}", jobs.OneJob(desk)),
-        ("/jobs/{job_id}/cancel", jobs.ReasonedJobVerb(desk, Dispatcher.cancel)),
-        ("/jobs/{job_id}/hold", jobs.ReasonedJobVerb(desk, Dispatcher.hold)),
-        ("/jobs/{job_id}/release", jobs.JobVerb(desk, Dispatcher.release)),
-        ("/jobs/{job_id}/requeue", jobs.JobVerb(desk, Dispatcher.requeue)),
-        ("/jobs/{job_id}/restore", jobs.JobVerb(desk, Dispatcher.restore)),
-        ("/jobs/{job_id}/assign", jobs.Assign(desk)),
-        ("/jobs/{job_id}/history", jobs.History(desk)),
-        ("/jobs/{job_id}/attempts", jobs.Attempts(desk)),
-        ("/jobs/{job_id}/attempts/{number}", jobs.OneAttempt(desk)),
-        ("/jobs/{job_id}/explain", jobs.Explain(desk)),
-        ("/jobs/{job_id}/status", work.Status(desk)),
-        ("/jobs/{job_id}/progress", work.Progress(desk)),
-        ("/jobs/{job_id}/renew", work.Renew(desk)),
-        ("/queue/next_job", work.NextJob(desk)),
-        ("/engines", engines.Engines(desk)),
-        ("/engines/{engine_id}", engines.OneEngine(desk)),
-        ("/engines/{engine_id}/heartbeat", engines.Heartbeat(desk)),
-        ("/engines/{engine_id}/benchmarks", engines.Benchmarks(desk)),
-        ("/engines/{engine_id}/cordon", engines.ReasonedEngineVerb(desk, Dispatcher.cordon)),
-        ("/engines/{engine_id}/drain", engines.ReasonedEngineVerb(desk, Dispatcher.drain)),
-        ("/engines/{engine_id}/resume", engines.EngineVerb(desk, Dispatcher.resume)),
-        ("/status", system.SystemStatus(desk)),
-        ("/version", system.Version()),
-        ("/health/live", system.Live()),
-        ("/health/ready", system.Ready(desk)),
-        ("/metrics", system.MetricsPage(metrics)),
+        Route("/jobs", jobs.Jobs(desk), scope=read | act),
+        Route("/jobs/{job_id}", jobs.OneJob(desk), scope=read | change),
+        Route("/jobs/{job_id}/cancel", jobs.ReasonedJobVerb(desk, Dispatcher.cancel), scope=act),
+        Route("/jobs/{job_id}/hold", jobs.ReasonedJobVerb(desk, Dispatcher.hold), scope=act),
+        Route("/jobs/{job_id}/release", jobs.JobVerb(desk, Dispatcher.release), scope=act),
+        Route("/jobs/{job_id}/requeue", jobs.JobVerb(desk, Dispatcher.requeue), scope=act),
+        Route("/jobs/{job_id}/restore", jobs.JobVerb(desk, Dispatcher.restore), scope=act),
+        Route("/jobs/{job_id}/assign", jobs.Assign(desk), scope={"POST": ADMINS}),
+        Route("/jobs/{job_id}/history", jobs.History(desk), scope=read),
+        Route("/jobs/{job_id}/attempts", jobs.Attempts(desk), scope=read),
+        Route("/jobs/{job_id}/attempts/{number}", jobs.OneAttempt(desk), scope=read),
+        Route("/jobs/{job_id}/explain", jobs.Explain(desk), scope=read),
+    ]
+
+
+def _of_work(desk: Desk) -> list[Route]:
+    return [
+        Route("/jobs/{job_id}/status", work.Status(desk), scope={"PUT": ENGINES, "PATCH": ENGINES}),
+        Route("/jobs/{job_id}/progress", work.Progress(desk), scope={"PUT": ENGINES}),
+        Route("/jobs/{job_id}/renew", work.Renew(desk), scope={"POST": ENGINES}),
+        Route("/queue/next_job", work.NextJob(desk), scope={"GET": ENGINES, "POST": ENGINES}),
+    ]
+
+
+def _of_engines(desk: Desk) -> list[Route]:
+    report, steer = {"POST": ENGINES}, {"POST": ADMINS}
+    one = {"GET": SUBMITTERS | ENGINES, "PUT": ENGINES, "DELETE": ENGINES}
+    return [
+        Route("/engines", engines.Engines(desk), scope={"GET": SUBMITTERS}),
+        Route("/engines/{engine_id}", engines.OneEngine(desk), scope=one),
+        Route("/engines/{engine_id}/heartbeat", engines.Heartbeat(desk), scope=report),
+        Route("/engines/{engine_id}/benchmarks", engines.Benchmarks(desk), scope=report),
+        Route(
+            "/engines/{engine_id}/cordon", engines.ReasonedEngineVerb(desk, Dispatcher.cordon), scope=steer
+        ),
+        Route("/engines/{engine_id}/drain", engines.ReasonedEngineVerb(desk, Dispatcher.drain), scope=steer),
+        Route("/engines/{engine_id}/resume", engines.EngineVerb(desk, Dispatcher.resume), scope=steer),
+    ]
+
+
+def _of_the_system(desk: Desk, metrics: Metrics) -> list[Route]:
+    public = {"GET": OPEN, "HEAD": OPEN}
+    return [
+        Route("/status", system.SystemStatus(desk), scope={"GET": SUBMITTERS}),
+        Route("/version", system.Version(), scope=public),
+        Route("/health/live", system.Live(), scope=public),
+        Route("/health/ready", system.Ready(desk), scope=public),
+        Route("/metrics", system.MetricsPage(metrics), scope={"GET": OPERATORS}),
     ]

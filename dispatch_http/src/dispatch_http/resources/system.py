@@ -37,7 +37,6 @@ class SystemStatus:
 class Version:
     """Which version answers."""
 
-    needs_key = False
     when_draining = True
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -51,7 +50,6 @@ class Version:
 class Live:
     """Whether the process answers at all. False means: restart it."""
 
-    needs_key = False
     when_draining = True
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -66,7 +64,6 @@ class Ready:
     """Whether it makes sense to send work here: not draining, and the store answers."""
 
     desk: Desk
-    needs_key = False
     when_draining = True
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
