@@ -116,8 +116,9 @@ def _load(workspace: Workspace, entries: Collection[Entry]) -> None:
         for entry in entries
         if entry.context.receipt_key is not None
     ]
-    workspace.load([*receipts, *(ref for command, handler in pairs for ref in handler.needs(command))])
+    # Open attempts first: those that reports name are mostly among them, which saves a statement.
     workspace.load_open([engine_id for command, handler in pairs for engine_id in handler.engines(command)])
+    workspace.load([*receipts, *(ref for command, handler in pairs for ref in handler.needs(command))])
     workspace.load([ref for command, handler in pairs for ref in handler.then(command, workspace)])
 
 

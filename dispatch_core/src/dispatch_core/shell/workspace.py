@@ -20,7 +20,7 @@ from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.errors import UnknownJobError
-from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobSubmitted, event_name
+from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobGranted, JobSubmitted, event_name
 from dispatch_core.vocabulary.jobs import Bucket, Job
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 
@@ -179,7 +179,8 @@ class Workspace:
         """A fact about a job: its record, its attempt, one history row, the counters, its place."""
         after = evolve(job, event, self.now if at_us is None else at_us)
         if job is not None:
-            number = getattr(event, "attempt", None)
+            # A grant's attempt is not there yet: to look for it would cost a statement per grant.
+            number = None if isinstance(event, JobGranted) else getattr(event, "attempt", None)
             attempt = evolve_attempt(job, self.attempt(job.id, number), event, after.updated_us)
             if attempt is not None:
                 self.put(attempt)
