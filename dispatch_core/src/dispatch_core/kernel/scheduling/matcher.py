@@ -87,7 +87,7 @@ class Matcher:
             at_us=now,
             chosen=found[0].candidate if found else None,
             runners_up=tuple(scored.candidate for scored in found[1 : 1 + _RUNNERS_UP]),
-            refused=dict(refused),
+            refused=dict(sorted(refused.items())),
         )
         return (found[0].job if found else None), explanation
 
