@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo test soak bench lint format docs reference coverage lock matrix clean
+.PHONY: help demo test soak mutants bench lint format docs reference coverage lock matrix clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,9 @@ soak: .venv/.test  ## the long tests
 
 bench: .venv/.test  ## the benchmarks
 	@$(WITH_BIN) python -m benchmarks
+
+mutants: .venv/.test  ## seeded mistakes that the tests must notice: a few minutes
+	@$(WITH_BIN) JOBS=$(JOBS) python tests/mutants/run.py $(NAMES)
 
 lint: .venv/.test  ## style, types and architecture
 	$(BIN)/ruff check .

@@ -31,7 +31,9 @@ def claim(dispatcher: Dispatcher, engine_id: str = "e1", *, session: str = "s1",
     return leases[0]
 
 
-def claimed(dispatcher: Dispatcher, engine_id: str = "e1", *, limit: int = 1, session: str = "s1") -> list[str]:
+def claimed(
+    dispatcher: Dispatcher, engine_id: str = "e1", *, limit: int = 1, session: str = "s1"
+) -> list[str]:
     """The ids of what a claim is granted."""
     return [lease.job.id for lease in dispatcher.claim(engine_id, session=session, limit=limit)]
 

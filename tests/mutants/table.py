@@ -1,0 +1,108 @@
+"""Seeded mistakes: each a small change of the core that some test must notice.
+
+A mutant that survives stands for a promise without a test. Add one with every promise that could be broken in
+one line; ``old`` must occur exactly once in its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+KERNEL, SHELL, VOCABULARY = (f"dispatch_core/{room}" for room in ("kernel", "shell", "vocabulary"))
+TABLE, CHOICE = "tests/core/kernel/test_table.py", "tests/core/scheduling/test_choice.py"
+ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
+    f"tests/core/shell/test_{name}.py"
+    for name in ("engines", "time", "group", "waiting", "submit", "receipts", "tenants")
+)
+FLEET, POLICIES = "tests/core/fleet/test_fleet.py", "tests/core/scheduling/test_classes_and_policies.py"
+
+
+@frozen
+class Mutant:
+    """One mistake: in ``file`` (under ``dispatch_core/src``), ``old`` becomes ``new``; ``tests`` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS: Sequence[Mutant] = (
+    Mutant("fencing by name", f"{SHELL}/handlers/work.py",
+           "attempt.token != token or attempt.engine_id != engine_id", "attempt.engine_id != engine_id", (ENGINES,)),
+    Mutant("any engine may report", f"{SHELL}/handlers/work.py",
+           "attempt.token != token or attempt.engine_id != engine_id", "attempt.token != token", (ENGINES,)),
+    Mutant("stale reaper", f"{KERNEL}/lifecycle.py",
+           "cause = command.cause or end_cause(attempt, case.now)\n    if cause is None:",
+           "cause = command.cause or end_cause(attempt, case.now) or 'lease'\n    if cause is None:", (TABLE, TIME)),
+    Mutant("attempts not counted at the grant", f"{KERNEL}/evolve.py",
+           '"attempts_used": job.attempts_used + 1', '"attempts_used": job.attempts_used', (TIME,)),
+    Mutant("late complete after a new grant", f"{KERNEL}/lifecycle.py",
+           "attempt is None or attempt.number != job.live_attempt", "attempt is None", (ENGINES,)),
+    Mutant("receipts ignored", f"{SHELL}/receipts.py", "if known is not None:", "if known is None and known:", (RECEIPTS,)),
+    Mutant("receipts without fingerprint", f"{SHELL}/receipts.py",
+           "if known.fingerprint != fingerprint(command):", "if known.fingerprint == '':", (RECEIPTS,)),
+    Mutant("receipts of all tenants in one drawer", f"{VOCABULARY}/records.py",
+           'return f"{len(tenant)}:{tenant}:{key}"', 'return f"{tenant}:{key}"', (RECEIPTS,)),
+    Mutant("lease ends a microsecond late", f"{KERNEL}/leases.py", "instant <= now", "instant < now", (TIME,)),
+    Mutant("hold ignored", f"{VOCABULARY}/jobs.py", "self.held is None and ", "", (SUBMIT,)),
+    Mutant("heads keep what was granted", f"{SHELL}/heads.py", "self._leave(before)", "self._windows", (CHOICE,)),
+    Mutant("heads miss what was submitted", f"{SHELL}/heads.py", "self._enter(after)", "self._windows", (CHOICE,)),
+    Mutant("batch forgets its own grants", f"{SHELL}/heads.py", "if job.id not in overlay)", "if job.id)", (CHOICE,)),
+    Mutant("memory is believed where servers share", f"{SHELL}/workspace.py",
+           "if ref not in self._read and self.house.storage.traits.shared:", "if ref in self._jobs:", (FLEET,)),
+    Mutant("cancel overrides complete", f"{KERNEL}/table.py",
+           "cancelling   refuse beat   beat     finish ", "cancelling   refuse beat   beat     yield-run ", (TABLE,)),
+    Mutant("give backs unlimited", f"{KERNEL}/lifecycle.py",
+           "case.job.give_backs >= case.terms.give_backs_max", "case.job.give_backs < 0", (ENGINES,)),
+    Mutant("back-off at lease end", f"{KERNEL}/lifecycle.py",
+           "late_until = case.now + case.terms.late_report_us if case.at_cap else None",
+           "into, late_until = JobState.FAILED_RETRY, case.now + case.terms.late_report_us", (TIME,)),
+    Mutant("cancelled jobs not counted", f"{SHELL}/workspace.py",
+           "self._counters[after.tenant, after.state.value] += 1",
+           "self._counters[after.tenant, after.state.value] += after.state.value != 'cancelled'", (SUBMIT,)),
+    Mutant("slots ignored", f"{SHELL}/handlers/work.py",
+           "engine.profile.slots - workspace.open_count(engine.id)", "engine.profile.slots", (CHOICE,)),
+    Mutant("priority inverted", f"{KERNEL}/scheduling/policy.py",
+           "2.0 ** max(-4, min(8, priority))", "2.0 ** -max(-4, min(8, priority))", (POLICIES,)),
+    Mutant("overtaking without a bound", f"{KERNEL}/scheduling/policy.py",
+           "min(self.kappa * est_us / weight_of(job.spec.priority), self.cap_s * SECOND_US)",
+           "self.kappa * est_us / weight_of(job.spec.priority)", (POLICIES,)),
+    Mutant("preferences ignored", f"{KERNEL}/scheduling/matcher.py",
+           "self._policy.lateness(job, estimate) + penalty", "self._policy.lateness(job, estimate)", (CHOICE,)),
+    Mutant("verdicts outlive the profile", f"{KERNEL}/scheduling/matcher.py",
+           "key = (wanted.id, view.engine.id, view.engine.version)", "key = (wanted.id, view.engine.id, 0)",
+           ("tests/core/scheduling/test_rules.py",)),
+    Mutant("pins have no lane", f"{KERNEL}/scheduling/policy.py",
+           "lane = engine_lane(job.pin.engine_id) if job.pin else OPEN_LANE", "lane = OPEN_LANE", (SUBMIT,)),
+    Mutant("a requeued job keeps its live attempt", f"{KERNEL}/evolve.py",
+           'waits = {"live_attempt": None, ', 'waits = {"live_attempt": job.live_attempt, ',
+           ("tests/core/kernel/test_laws.py",)),
+    Mutant("an expired attempt is forgotten", f"{KERNEL}/evolve.py",
+           '"retry_at_us": event.retry_at_us, **IDLE}\n        case LeaseGivenBack',
+           '"retry_at_us": event.retry_at_us, "live_attempt": None, **IDLE}\n        case LeaseGivenBack', (TABLE, TIME)),
+    Mutant("tick ignores the pause", f"{SHELL}/maintenance.py", "if paused:", "if paused and not paused:", (TIME,)),
+    Mutant("jumps go unnoticed", f"{SHELL}/maintenance.py", "if abs(drift) > JUMP_US:", "if abs(drift) > 10**18:", (TIME,)),
+    Mutant("old sessions keep their leases", f"{SHELL}/handlers/engines.py",
+           "_end_sessions(command.engine_id, command.session, workspace)\n", "workspace.open_attempts(command.engine_id)\n",
+           (ENGINES,)),
+    Mutant("sessions not checked", f"{KERNEL}/fleet.py", "if engine.session != session:", "if not session:", (ENGINES,)),
+    Mutant("foreign jobs can be touched", f"{SHELL}/workspace.py",
+           "if not isinstance(found, Job) or found.tenant != context.tenant:", "if not isinstance(found, Job):", (TENANTS,)),
+    Mutant("an id taken in the batch is given again", f"{SHELL}/handlers/jobs.py",
+           "if not workspace.knows(job_ref(job_id)):", "if job_id:", (SUBMIT,)),
+    Mutant("a batch has one instant", f"{SHELL}/handlers/jobs.py",
+           "created = workspace.now + index", "created = workspace.now", (SUBMIT,)),
+    Mutant("claims come before submits", f"{SHELL}/handlers/handler.py", "SUBMIT = 2\n    CLAIM = 3", "SUBMIT = 3\n    CLAIM = 2",
+           (GROUP,)),
+    Mutant("a submit wakes nobody", f"{SHELL}/waiting.py", "if old is None or", "if old is not None and", (WAITING,)),
+    Mutant("the queue has no end", f"{SHELL}/committer.py",
+           "if self._queue.qsize() >= self._house.settings.queue_commands_max:", "if self._queue.qsize() < 0:", (GROUP,)),
+    Mutant("a fork is not noticed", f"{SHELL}/committer.py", "if os.getpid() != self._pid:", "if not self._pid:", (GROUP,)),
+    Mutant("memory survives a failed commit", f"{SHELL}/batch.py",
+           "        except StorageError:\n            house.forget()\n            house.storage.reopen()",
+           "        except StorageError:\n            house.storage.reopen()", (GROUP, FLEET)),
+)  # fmt: skip
