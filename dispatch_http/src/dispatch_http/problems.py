@@ -27,6 +27,7 @@ _CORE: Mapping[str, tuple[int, str]] = {
     "version-mismatch": (412, "The record has changed since that version"),
     "idempotency-key-reused": (422, "The idempotency key was used with another request"),
     "limit-exceeded": (429, "A limit is reached"),
+    "overloaded": (503, "Too much is waiting to be written"),
     "storage-unavailable": (503, "The store is unavailable"),
     "storage-in-use": (503, "The store belongs to another process"),
     "schema-mismatch": (503, "The store has a schema this version cannot read"),

@@ -189,7 +189,7 @@ def evolve_attempt(job: Job, attempt: Attempt | None, event: JobEvent, at_us: in
         case AttemptFailed():
             changes = {
                 "outcome": Outcome.FAILED,
-                "reported": "fail",
+                "reported": event.verb,
                 "error": event.error,
                 "usage": event.usage,
             }
@@ -204,6 +204,7 @@ def evolve_attempt(job: Job, attempt: Attempt | None, event: JobEvent, at_us: in
             }
         case JobCancelled() if event.attempt is not None:
             changes = {"outcome": Outcome.CANCELLED, "reported": event.verb}
+            changes |= {"error": event.error, "usage": event.usage}
         case _:
             return None
     assert attempt is not None

@@ -60,6 +60,18 @@ def beat(
     )
 
 
+def restamped(job: Job, attempt: Attempt, now: int, terms: Terms) -> Attempt:
+    """The attempt with all its limits counted from now: after a jump, what the clock said before means nothing."""
+    limit = job.spec.timeouts.run_s
+    return attrs.evolve(
+        attempt,
+        version=attempt.version + 1,
+        deadline_us=now + terms.lease_ttl_us,
+        run_until_us=None if attempt.run_until_us is None or limit is None else now + to_us(limit),
+        progress_at_us=now,
+    )
+
+
 def end_cause(attempt: Attempt, now: int) -> str | None:
     """Which of its ends came first: ``lease``, ``run`` or ``no_progress``; None while none has come."""
     ends = [(attempt.deadline_us, "lease")]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import attrs
 from attrs import frozen
 
-from dispatch_core.kernel.leases import beat, end_cause, grant, resume
+from dispatch_core.kernel.leases import beat, end_cause, grant, restamped, resume
 from dispatch_core.kernel.table import TABLE, Verb, variant_of, verb_of
-from dispatch_core.kernel.terms import Decision, Terms, enter, ttl_at
+from dispatch_core.kernel.terms import Decision, Terms, edited_ttl, enter, ttl_at
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.commands import (
@@ -20,6 +20,7 @@ from dispatch_core.vocabulary.commands import (
     Edit,
     EndAttempt,
     Fail,
+    FireTimer,
     GiveBack,
     Grant,
     Hold,
@@ -58,6 +59,8 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Job, JobError, JobState, Pin
 
+CLOCK_JUMPED = "clock-jumped"
+"""The cause of an ``EndAttempt`` that asks for new stamps, not for an end."""
 EDITABLE = frozenset(each.name for each in attrs.fields(Edit)) - {"merge"}
 _REMEMBERED = {Verb.COMPLETE, Verb.FAIL, Verb.GIVE_BACK}
 
@@ -93,16 +96,21 @@ def decide(job: Job, attempt: Attempt | None, command: JobCommand, now: int, ter
         return Decision()
     if isinstance(command, JobReport) and (attempt is None or attempt.number != job.live_attempt):
         raise LeaseLostError(f"{job.id}: another attempt has the job now, or none; stop this work")
-    if isinstance(command, EndAttempt) and not _may_end(job, attempt, command):
-        return Decision()
+    if isinstance(command, EndAttempt) and (early := _before_the_end(job, attempt, command, now, terms)):
+        return early
     cell = TABLE[variant_of(job), verb]
     return CELLS[cell](Case(job, attempt, now, terms), command)
 
 
-def _may_end(job: Job, attempt: Attempt | None, command: EndAttempt) -> bool:
-    """Only the open, live attempt ends; anything else that tick saw has been overtaken."""
-    named = attempt is not None and attempt.number == command.number == job.live_attempt
-    return named and attempt is not None and attempt.ended_us is None
+def _before_the_end(
+    job: Job, attempt: Attempt | None, command: EndAttempt, now: int, terms: Terms
+) -> Decision | None:
+    """Only the open, live attempt ends; after a jump of the clock its limits are stamped anew instead."""
+    if attempt is None or attempt.ended_us is not None:
+        return Decision()
+    if not attempt.number == command.number == job.live_attempt:
+        return Decision()
+    return Decision(pulse=restamped(job, attempt, now, terms)) if command.cause == CLOCK_JUMPED else None
 
 
 def _happened(*events: JobEvent) -> Decision:
@@ -198,7 +206,7 @@ def _late(case: Case, command: Fail, into: JobState) -> AttemptFailed:
 def _hand_back(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, GiveBack)
     if _too_often(case):
-        return _fail_run(case, _as_fail(case, command))
+        return _reported_back(_fail_run(case, _as_fail(case, command)))
     return _happened(_given_back(case, command, late=False))
 
 
@@ -206,7 +214,7 @@ def _late_back(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, GiveBack)
     if _too_often(case):
         into = JobState.FAILED_PERMANENTLY if case.at_cap else enter(case.job, case.now)
-        return _happened(_late(case, _as_fail(case, command), into))
+        return _reported_back(_happened(_late(case, _as_fail(case, command), into)))
     return _happened(_given_back(case, command, late=True))
 
 
@@ -220,6 +228,12 @@ def _as_fail(case: Case, command: GiveBack) -> Fail:
     return Fail(job_id=case.job.id, token=command.token, engine_id=command.engine_id, error=error)
 
 
+def _reported_back(decision: Decision) -> Decision:
+    """It was reported as a give-back, so that a repeat of it gets the same answer."""
+    failed = [each for each in decision.events if isinstance(each, AttemptFailed)]
+    return _happened(*(attrs.evolve(each, verb=Verb.GIVE_BACK.value) for each in failed))
+
+
 def _given_back(case: Case, command: GiveBack, *, late: bool) -> LeaseGivenBack:
     into = enter(case.job, case.now)
     return LeaseGivenBack(attempt=case.held.number, reason=command.reason, into=into, late=late)
@@ -227,7 +241,10 @@ def _given_back(case: Case, command: GiveBack, *, late: bool) -> LeaseGivenBack:
 
 def _yield_run(case: Case, command: JobCommand) -> Decision:
     """Any end but success acknowledges a cancel."""
-    return _happened(_cancelled(case, verb_of(command)))
+    cancelled = _cancelled(case, verb_of(command))
+    if isinstance(command, Fail):
+        cancelled = attrs.evolve(cancelled, error=command.error, usage=command.usage)
+    return _happened(cancelled)
 
 
 def _cancelled(case: Case, verb: Verb | None = None) -> JobCancelled:
@@ -244,7 +261,7 @@ def _end_run(case: Case, command: JobCommand) -> Decision:
     cause = command.cause or end_cause(attempt, case.now)
     if cause is None:
         too_far = attempt.deadline_us > case.now + 2 * case.terms.lease_ttl_us
-        return Decision(pulse=beat(attempt, command, case.now, case.terms, forced=True) if too_far else None)
+        return Decision(pulse=restamped(case.job, attempt, case.now, case.terms) if too_far else None)
     return _happened(_over_limit(case, cause) if cause in ("run", "no_progress") else _expired(case, cause))
 
 
@@ -273,9 +290,10 @@ def _end_cancel(case: Case, command: JobCommand) -> Decision:
     return _happened(_cancelled(case)) if due else Decision()
 
 
-def _due(case: Case, _command: JobCommand) -> Decision:
+def _due(case: Case, command: JobCommand) -> Decision:
+    assert isinstance(command, FireTimer)
     job, now = case.job, case.now
-    if job.due_us is None:
+    if job.due_us is None or (command.paused and job.live_attempt is not None):
         return Decision()
     if job.due_us > now:
         return _restamp(case)
@@ -285,7 +303,7 @@ def _due(case: Case, _command: JobCommand) -> Decision:
         case JobState.ASSIGNED:
             return _happened(_cancelled(case))
         case JobState.PENDING:
-            return _happened(JobFailed(error=_policy(f"not granted within {job.spec.timeouts.queue_s:g} s")))
+            return _happened(JobFailed(error=_policy(f"not granted within {job.spec.timeouts.queue_s or 0:g} s")))
         case JobState.DELAYED:
             return _happened(JobDue(cause="not-before", into=JobState.PENDING, ttl_at_us=ttl_at(job, now)))
         case JobState.FAILED_RETRY if job.live_attempt is not None:
@@ -305,7 +323,11 @@ def _policy(message: str) -> JobError:
 def _restamp(case: Case) -> Decision:
     """A wait that lies further ahead than its own maximum was stamped before the clock jumped back."""
     job, terms = case.job, case.terms
-    longest = to_us(job.spec.retry.delay_max_s) if job.live_attempt is None else terms.late_report_us
+    granted = (
+        job.retry_at_us or 0
+    ) - job.updated_us  # a policy of one's own may wait longer than the spec says
+    longest = max(to_us(job.spec.retry.delay_max_s), granted)
+    longest = longest if job.live_attempt is None else terms.late_report_us
     retry_at, grace_at = job.retry_at_us, job.grace_at_us
     if job.state is JobState.FAILED_RETRY and retry_at is not None and retry_at > case.now + longest:
         return _happened(TimerRestamped(retry_at_us=case.now + longest, grace_at_us=None))
@@ -329,7 +351,7 @@ def _edit(case: Case, command: JobCommand) -> Decision:
         raise InvalidCommandError([FieldProblem("/retry/max_attempts", message)])
     if spec == job.spec:
         return Decision()
-    edited = attrs.evolve(job, spec=spec)
+    edited = attrs.evolve(job, spec=spec, ttl_at_us=edited_ttl(job, spec.timeouts.queue_s))
     into = job.state if job.state is JobState.FAILED_RETRY else enter(edited, case.now)
     ttl = ttl_at(edited, case.now, into)
     return _happened(JobEdited(spec=spec, into=into, ttl_at_us=ttl, drop_attempt=edit.work))

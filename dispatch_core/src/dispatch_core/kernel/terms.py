@@ -44,3 +44,10 @@ def ttl_at(job: Job, now: int, into: JobState = JobState.PENDING) -> int | None:
     if granted or job.spec.timeouts.queue_s is None or into is not JobState.PENDING:
         return job.ttl_at_us
     return job.ttl_at_us if job.ttl_at_us is not None else now + to_us(job.spec.timeouts.queue_s)
+
+
+def edited_ttl(job: Job, queue_s: float | None) -> int | None:
+    """The running queue TTL moved to another length; it still counts from the first ``pending``."""
+    if job.ttl_at_us is None or queue_s is None or job.spec.timeouts.queue_s is None:
+        return None
+    return job.ttl_at_us - to_us(job.spec.timeouts.queue_s) + to_us(queue_s)

@@ -53,50 +53,85 @@ def check(command: Command) -> None:
         raise InvalidCommandError(problems)
 
 
-def commit(house: House, entries: Sequence[Entry]) -> ChangeSet:
-    """Decide and write a batch; afterwards every entry has its answer. Raises StorageError: outcome unknown."""
+class _UndecidedError(Exception):
+    """A programmer's error met while deciding: nothing of the batch has been written."""
+
+
+def commit(house: House, entries: Sequence[Entry]) -> list[ChangeSet]:
+    """Decide and write a batch; every entry has its answer then. Raises StorageError: outcome unknown.
+
+    A programmer's error in one command (a rule that raises, say) is that caller's alone: the others are
+    decided again, each by itself. What was committed is never decided again.
+    """
+    try:
+        return [_commit(house, entries)]
+    except _UndecidedError as error:
+        if len(entries) == 1:
+            entries[0].error = error.__cause__
+            return []
+    return [changes for entry in entries for changes in commit(house, [entry])]
+
+
+def _commit(house: House, entries: Sequence[Entry]) -> ChangeSet:
     for round_number in range(CONFLICT_ROUNDS_MAX):
         try:
             return _commit_once(house, entries, lock=round_number > 0)
         except ConflictError:
             house.forget()  # another server was faster: decide again on rows read with locks
-        except StorageError:
+        except BaseException as error:
             house.forget()
-            house.storage.reopen()
-            raise
-        except BaseException:
-            house.forget()
+            if isinstance(error, StorageError):
+                _reopen(house)
             raise
     raise StorageUnavailableError("too many servers changed the same records at once; try again")
+
+
+def _reopen(house: House) -> None:
+    """Whatever becomes of it, the caller must hear of the failed commit; the next one tries again."""
+    try:
+        house.storage.reopen()
+    except Exception as error:  # noqa: BLE001  # see above
+        LOG.warning("the store could not be opened again yet: %s", error)
 
 
 def _commit_once(house: House, entries: Sequence[Entry], *, lock: bool) -> ChangeSet:
     started = time.perf_counter()
     with house.storage.begin() as transaction:
-        workspace = decide(house, transaction, entries, lock=lock)
+        workspace = _decided(house, transaction, entries, lock=lock)
         changes = workspace.change_set()
         decided = time.perf_counter()
         if changes.changes:
             transaction.save(changes)
-    house.remember(changes)
-    if house.observers:
-        refused = sum(entry.error is not None for entry in entries)
-        report = BatchReport(
-            commands=len(entries),
-            refused=refused,
-            history=changes.history,
-            decide_s=decided - started,
-            save_s=time.perf_counter() - decided,
-        )
-        _tell(house, report)
+    _after_commit(house, entries, changes, decided - started, time.perf_counter() - decided)
     return changes
 
 
-def _tell(house: House, report: BatchReport) -> None:
+def _decided(house: House, transaction: Transaction, entries: Sequence[Entry], *, lock: bool) -> Workspace:
+    try:
+        return decide(house, transaction, entries, lock=lock)
+    except StorageError:
+        raise
+    except Exception as error:
+        raise _UndecidedError from error
+
+
+def _after_commit(
+    house: House, entries: Sequence[Entry], changes: ChangeSet, decide_s: float, save_s: float
+) -> None:
+    """Memory and observers hear of it; nothing they do can undo it, or have it done twice."""
+    try:
+        house.remember(changes)
+    except Exception:
+        LOG.exception("memory could not take over a batch; it is read again")
+        house.forget()
+    refused = sum(entry.error is not None for entry in entries)
+    report = BatchReport(
+        commands=len(entries), refused=refused, history=changes.history, decide_s=decide_s, save_s=save_s
+    )
     for observer in house.observers:
         try:
             observer.committed(report)
-        except Exception:
+        except BaseException:  # even an exit: it is not the observer's place to end the writer
             LOG.exception("an observer failed; the batch is committed all the same")
 
 

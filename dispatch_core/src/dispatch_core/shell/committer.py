@@ -12,11 +12,13 @@ from typing import Any, Protocol
 
 from dispatch_core.ports.storage import ChangeSet
 from dispatch_core.shell.batch import Entry, check, commit
+from dispatch_core.shell.handlers import HANDLERS
+from dispatch_core.shell.handlers.handler import Phase
 from dispatch_core.shell.house import House
 from dispatch_core.shell.waiting import Handed, Parked
 from dispatch_core.vocabulary.commands import Claim, Command
 from dispatch_core.vocabulary.context import Context
-from dispatch_core.vocabulary.errors import ClosedError, InvariantError, LimitExceededError, StorageError
+from dispatch_core.vocabulary.errors import ClosedError, InvariantError, OverloadedError, StorageError
 
 LOG = logging.getLogger("dispatch_core")
 
@@ -105,7 +107,10 @@ class DirectCommitter:
 
 
 class GroupCommitter:
-    """One writer thread: a batch is whatever arrived while the previous commit ran. No timer."""
+    """One writer thread: a batch is whatever arrived while the previous commit ran. No timer.
+
+    The thread is a daemon: a program that forgets ``close`` still ends, and what it was told is durable.
+    """
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -114,7 +119,7 @@ class GroupCommitter:
         self._queue: SimpleQueue[Handed | None] = SimpleQueue()
         self._parked = Parked(house)
         self._stopped_waiting = False
-        self._writer = threading.Thread(target=self._write, name="dispatch-writer", daemon=False)
+        self._writer = threading.Thread(target=self._write, name="dispatch-writer", daemon=True)
         self._unlisten = house.storage.listen(lambda _buckets: self._poke())
         self._writer.start()
 
@@ -138,10 +143,15 @@ class GroupCommitter:
         wait_s = command.wait_s if isinstance(command, Claim) else 0.0
         entry = Handed(command, context, until=monotonic() + wait_s)
         self._gate.check_process()
+        if threading.current_thread() is self._writer:
+            raise InvariantError("an observer may not give commands: it is called on the writer's own thread")
         with self._door:  # nothing may be queued behind the writer's last look
             self._gate.check()
-            if self._queue.qsize() >= self._house.settings.queue_commands_max:
-                raise LimitExceededError("too many commands are waiting to be written", retry_after_s=1)
+            # Half as much room again for reports: they free what everybody else waits for.
+            room = self._house.settings.queue_commands_max
+            room += room // 2 + 1 if HANDLERS[type(command)].phase is Phase.REPORT else 0
+            if self._queue.qsize() >= room:
+                raise OverloadedError("too many commands are waiting to be written", retry_after_s=1)
             self._queue.put(entry)
         return entry
 
@@ -169,18 +179,36 @@ class GroupCommitter:
     # ----- the writer's side
 
     def _write(self) -> None:
-        again: list[Handed] = []
-        while not (self._gate.closed and self._queue.empty() and not again and not self._parked):
-            entries = again + self._arrived(block=not again)
-            again = []
-            if entries:
-                changes = self._serve(entries)
-                again = self._woken(changes) if changes else []
-            again += self._parked.due()
-            if self._stopped_waiting:
-                again = [entry for entry in again if not self._finish(entry)]
-                for entry in self._parked.all():
-                    self._finish(entry)
+        try:
+            again: list[Handed] = []
+            while not (self._gate.closed and self._queue.empty() and not again and not self._parked):
+                again = self._turn(again)
+        finally:
+            self._abandon()
+
+    def _turn(self, again: list[Handed]) -> list[Handed]:
+        """One batch; the claims to decide once more in the next."""
+        entries = again + self._arrived(block=not again)
+        again = self._woken(self._serve(entries)) if entries else []
+        again += self._parked.due()
+        if not self._stopped_waiting:
+            return again
+        for entry in again + self._parked.all():
+            self._finish(entry)
+        return []
+
+    def _abandon(self) -> None:
+        """However the writer ends, nobody is left waiting for it."""
+        with self._door:
+            self._gate.closed = True
+        left = self._parked.all()
+        while not self._queue.empty():
+            left += [entry for entry in [self._queue.get()] if entry is not None]
+        for entry in left:
+            entry.error = entry.error or (
+                None if entry.result is not None else ClosedError("the writer has ended")
+            )
+            self._finish(entry)
 
     def _arrived(self, *, block: bool) -> list[Handed]:
         found: list[Handed] = []
@@ -195,7 +223,7 @@ class GroupCommitter:
             pass
         return found
 
-    def _serve(self, entries: Sequence[Handed]) -> ChangeSet | None:
+    def _serve(self, entries: Sequence[Handed]) -> list[ChangeSet]:
         changes = self._try(entries)
         for entry in entries:
             if self._may_wait(entry):
@@ -204,21 +232,15 @@ class GroupCommitter:
                 self._finish(entry)
         return changes
 
-    def _try(self, entries: Sequence[Handed]) -> ChangeSet | None:
+    def _try(self, entries: Sequence[Handed]) -> list[ChangeSet]:
         try:
             return commit(self._house, entries)
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
-            if isinstance(error, StorageError) or len(entries) == 1:
-                for entry in entries:
-                    entry.error = error
-                return None
-        # A programmer's error in one command must not fail its neighbours: each again, alone.
-        for entry in entries:
-            self._try([entry])
-        self._parked.look_again = True  # what these commits made ready was told to nobody
-        return None
+            for entry in entries:
+                entry.error = error
+            return []
 
-    def _woken(self, changes: ChangeSet) -> list[Handed]:
+    def _woken(self, changes: Sequence[ChangeSet]) -> list[Handed]:
         try:
             return self._parked.woken(changes)
         except Exception:  # a rule that raises must not end the writer, and with it everybody's answers
@@ -228,6 +250,5 @@ class GroupCommitter:
     def _may_wait(self, entry: Handed) -> bool:
         return _found_nothing(entry) and not self._stopped_waiting and monotonic() < entry.until
 
-    def _finish(self, entry: Handed) -> bool:
+    def _finish(self, entry: Handed) -> None:
         entry.done.release()
-        return True

@@ -15,6 +15,7 @@ from dispatch_core.vocabulary.jobs import Bucket, Job
 
 WINDOW = 16
 """Jobs read per bucket at a time; a window may grow to twice that by write-through."""
+CURSORS_MAX = 10_000
 
 
 class Window:
@@ -41,6 +42,8 @@ class Window:
 
     def extend(self, jobs: Sequence[Job], *, whole: bool) -> None:
         """Jobs read from behind the window's end."""
+        for job in jobs:
+            self.discard(job)  # on a shared store it may stand here under an older rank
         self.jobs.update((job.id, job) for job in jobs)
         self.ranks.update(rank_of(job) for job in jobs)
         self.whole = whole
@@ -57,6 +60,7 @@ class Heads:
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
         self._windows: dict[Bucket, Window | None] | None = None
+        self._cursors: dict[tuple[str, Bucket], OrderKey] = {}
 
     def forget(self) -> None:
         """Read the store again at the next claim."""
@@ -97,6 +101,8 @@ class Heads:
         window = self._windows[job.ready.bucket]
         if window is not None:
             window.add(job)
+            if not window.ranks:
+                self._drop(job.ready.bucket, window)
 
     def buckets(self, transaction: Transaction) -> Collection[Bucket]:
         """Every bucket that has ready jobs as far as is known."""
@@ -124,18 +130,23 @@ class Heads:
         bucket: Bucket,
         overlay: Mapping[str, Job | None],
         added: Sequence[Job],
+        reader: str,
     ) -> Iterator[Job]:
         """A bucket's jobs in rank order as this batch sees them.
 
         ``overlay`` names the jobs the batch has changed (whatever they became); ``added`` are those of
-        them that are ready in this bucket now.
+        them that are ready in this bucket now. ``reader`` is the engine and its version: one that fits
+        none of the first jobs goes on at its next claim where it stopped, ``rows_max`` rows at a time.
         """
         fresh = ((rank_of(job), job) for job in sorted(added, key=rank_of))
-        stored = ((rank_of(job), job) for job in self._stored(transaction, bucket) if job.id not in overlay)
+        rows = self._stored(transaction, bucket, overlay, reader)
+        stored = ((rank_of(job), job) for job in rows if job.id not in overlay)
         for _, job in merge(stored, fresh, key=lambda pair: pair[0]):
             yield job
 
-    def _stored(self, transaction: Transaction, bucket: Bucket) -> Iterator[Job]:
+    def _stored(
+        self, transaction: Transaction, bucket: Bucket, overlay: Mapping[str, Job | None], reader: str
+    ) -> Iterator[Job]:
         window = (self._windows or {}).get(bucket)
         if window is None:
             return
@@ -143,7 +154,23 @@ class Heads:
         yield from (window.jobs[rank[2]] for rank in shown)
         if window.whole or not shown:
             return
-        # A batch that has taken the whole window, or an engine that fits none of it: look further.
-        further = transaction.heads([bucket], self._rows_max, {bucket: shown[-1]}).get(bucket, ())
-        window.extend(further, whole=len(further) < self._rows_max)
+        if all(rank[2] in overlay for rank in shown):  # this batch has taken them: the window moves on
+            further = self._read_behind(transaction, bucket, shown[-1])
+            window.extend(further, whole=len(further) < self._rows_max)
+            yield from further
+            return
+        after = max(self._cursors.get((reader, bucket), shown[-1]), shown[-1])
+        further = self._read_behind(transaction, bucket, after)
         yield from further
+        self._stopped(reader, bucket, further)  # reached only if nothing fitted
+
+    def _read_behind(self, transaction: Transaction, bucket: Bucket, after: OrderKey) -> Sequence[Job]:
+        return transaction.heads([bucket], self._rows_max, {bucket: after}).get(bucket, ())
+
+    def _stopped(self, reader: str, bucket: Bucket, seen: Sequence[Job]) -> None:
+        if len(seen) < self._rows_max:
+            self._cursors.pop((reader, bucket), None)  # the end: begin again
+            return
+        if len(self._cursors) >= CURSORS_MAX:
+            self._cursors.clear()
+        self._cursors[reader, bucket] = rank_of(seen[-1])

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+import attrs
 from attrs import frozen
 
 from dispatch_core.ports.storage import Transaction
 from dispatch_core.shell.batch import Entry
 from dispatch_core.shell.committer import Committer
 from dispatch_core.shell.house import House
-from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.shell.strays import Strays
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, FireTimer, PruneReceipt
 from dispatch_core.vocabulary.context import CLOCKWORK
-from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.errors import DispatchError, StorageError
 from dispatch_core.vocabulary.records import RecordType, Ref
 
+LOG = logging.getLogger("dispatch_core")
 JUMP_US = 2 * SECOND_US
 """A wall clock that moves this much against the monotonic one has jumped."""
-FAR_US = 2**62
 
 
 @frozen(kw_only=True)
@@ -52,8 +55,6 @@ _WORK: dict[RecordType, Callable[[Ref], Command]] = {
     RecordType.RECEIPT: lambda ref: PruneReceipt(key=ref[1]),
 }
 
-_EVERYWHERE: Mapping[RecordType, int | None] = {RecordType.ATTEMPT: None, RecordType.JOB: None}
-
 
 class Maintenance:
     """One per dispatcher. Safe on every server at once: what it finds is decided again as a command."""
@@ -65,35 +66,53 @@ class Maintenance:
         self._last: tuple[int, int] | None = None
         # After a start, engines get one ttl to be heard again before anything of theirs expires.
         self._paused_until_us = house.storage.monotonic_us() + to_us(house.settings.lease_ttl_s)
-        # Where the search for timers of a future that will not come so soon has got to, by type of record.
-        self._stray_after: dict[RecordType, int | None] = dict(_EVERYWHERE)  # no server ran: who knows
+        self._strays = Strays(house.settings.tick_rows_max * 4)
 
     def tick(self) -> TickReport:
-        """One pass."""
+        """One pass. Raises StorageError, after an attempt to open a broken store again."""
         with self._lock:
-            with self._house.storage.read() as snapshot:
-                paused = self._watch_clock(snapshot.now())
-                found = {kind: self._due(snapshot, kind) for kind in _WORK}
-                strays = self._strays(snapshot)
-            if paused:
-                found[RecordType.ATTEMPT] = found[RecordType.PULSE] = []
-            done = {kind: self._carry_out(kind, refs) for kind, refs in found.items()}
-            self._committer.execute_many(strays, CLOCKWORK)
+            try:
+                return self._pass()
+            except StorageError:
+                self._try_the_writer()
+                raise
+
+    def _pass(self) -> TickReport:
+        with self._house.storage.read() as snapshot:
+            paused = self._watch_clock(snapshot.now())
+            found = {kind: self._due(snapshot, kind) for kind in _WORK}
+            strays, reached = self._strays.next(snapshot)
+        if paused:
+            found[RecordType.ATTEMPT] = found[RecordType.PULSE] = []
+        done = {kind: self._carry_out(kind, refs, paused=paused) for kind, refs in found.items()}
+        self._committer.execute_many(strays, CLOCKWORK)
+        self._strays.done(reached)
         limit = self._house.settings.tick_rows_max
         return TickReport(
             attempts=done[RecordType.ATTEMPT],
             timers=done[RecordType.JOB],
             engines=done[RecordType.PULSE],
             receipts=done[RecordType.RECEIPT],
-            more=bool(self._stray_after) or any(len(refs) >= limit for refs in found.values()),
+            # A full pass that did nothing has nothing to follow: its work waits for something else.
+            more=self._strays.left or any(len(found[kind]) >= limit and done[kind] for kind in _WORK),
             expiry_paused=paused,
         )
+
+    def _try_the_writer(self) -> None:
+        """Only a write finds a broken handle and opens it anew; this one changes nothing."""
+        with suppress(StorageError):
+            self._committer.execute_many([CheckEngine(engine_id="storage-probe")], CLOCKWORK)
 
     def _due(self, snapshot: Transaction, kind: RecordType) -> Sequence[Ref]:
         return snapshot.due(kind, snapshot.now(), self._house.settings.tick_rows_max)
 
-    def _carry_out(self, kind: RecordType, refs: Sequence[Ref]) -> int:
-        entries = self._committer.execute_many([_WORK[kind](ref) for ref in refs], CLOCKWORK)
+    def _carry_out(self, kind: RecordType, refs: Sequence[Ref], *, paused: bool) -> int:
+        commands = [_WORK[kind](ref) for ref in refs]
+        if paused:
+            commands = [
+                attrs.evolve(each, paused=True) if isinstance(each, FireTimer) else each for each in commands
+            ]
+        entries = self._committer.execute_many(commands, CLOCKWORK)
         return sum(_acted(entry) for entry in entries)
 
     def _watch_clock(self, now_us: int) -> bool:
@@ -103,25 +122,12 @@ class Maintenance:
         drift = 0 if self._last is None else (now_us - self._last[0]) - (elapsed_us - self._last[1])
         if abs(drift) > JUMP_US:
             self._paused_until_us = elapsed_us + ttl_us
-            self._stray_after = dict(_EVERYWHERE) if drift < 0 else self._stray_after
+            self._strays.look(jumped=True)
         self._last = (now_us, elapsed_us)
         return elapsed_us < self._paused_until_us
 
-    def _strays(self, snapshot: Transaction) -> list[Command]:
-        """After a jump back: what was stamped by the old clock; a bounded part of all timers ahead per pass."""
-        limit = self._house.settings.tick_rows_max * 4
-        commands: list[Command] = []
-        for kind, reached in list(self._stray_after.items()):
-            after = snapshot.now() if reached is None else reached
-            refs = snapshot.due(kind, FAR_US, limit, after_us=after)
-            commands += [_WORK[kind](ref) for ref in refs]
-            last = snapshot.load(refs[-1:]).get(refs[-1]) if len(refs) == limit else None
-            if isinstance(last, (Job, Attempt)) and last.due_us is not None:
-                self._stray_after[kind] = last.due_us
-            else:
-                del self._stray_after[kind]
-        return commands
-
 
 def _acted(entry: Entry) -> bool:
+    if entry.error is not None and not isinstance(entry.error, DispatchError):
+        LOG.error("tick met a programmer's error in %s", entry.command, exc_info=entry.error)
     return entry.error is None and bool(entry.result)

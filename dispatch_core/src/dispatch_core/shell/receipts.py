@@ -25,8 +25,11 @@ _ANSWERS: Mapping[str, type] = {
 def fingerprint(command: Command) -> str:
     """What makes two commands the same: the verb and its whole body, how long a claim may wait apart."""
     body = to_plain(command)
-    body.pop("wait_s", None)
-    return hashlib.blake2b(f"{type(command).__name__} {dumps(body)}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    for how_long in ("wait_s", "waited"):
+        body.pop(how_long, None)
+    return hashlib.blake2b(
+        f"{type(command).__name__} {dumps(body)}".encode("utf-8", "surrogatepass"), digest_size=16
+    ).hexdigest()
 
 
 def once(command: Command, context: Context, workspace: Workspace, run: Callable[[], Any]) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any
 
+import attrs
 from attrs import define, field
 
 from dispatch_core.kernel.scheduling.rules import EngineView
@@ -19,6 +20,8 @@ from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, engine_lane
 
 IDLE_S = 3_600.0
+OFFERS_MAX = 1_000
+"""Jobs told to waiting claims at a time; beyond, the poll floor tells the rest."""
 
 
 @define(eq=False)
@@ -40,12 +43,15 @@ class Parked:
         self._entries: list[Handed] = []
         self._looked_at = monotonic()
         self.look_again = False
+        self._offers: dict[str, tuple[Job, set[int]]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, entry: Handed) -> None:
         """Let a claim wait until ``entry.until``."""
+        if isinstance(entry.command, Claim) and not entry.command.waited:
+            entry.command = attrs.evolve(entry.command, waited=True)
         self._entries.append(entry)
 
     def all(self) -> list[Handed]:
@@ -71,18 +77,34 @@ class Parked:
             return self.all()
         return self._take({id(entry) for entry in self._entries if entry.until <= now})
 
-    def woken(self, changes: ChangeSet) -> list[Handed]:
-        """The claims a commit may have helped: one per job that became ready, and those of changed engines."""
+    def woken(self, changes: Sequence[ChangeSet]) -> list[Handed]:
+        """The claims to decide once more: one per job on offer, best engine first, and changed engines'.
+
+        A job stays on offer until it is granted or every claim it might suit has looked: a woken claim
+        that finds nothing (its slots may be full) passes the offer on.
+        """
+        for each in changes:
+            self._renew_offers(each)
         if not self._entries:
+            self._offers.clear()
             return []
-        chosen = {id(entry) for entry in self._of_engines(changes)}
-        for job in _gained(changes):
-            if len(chosen) == len(self._entries):
-                break
-            entry = self._best_for(job, chosen)
+        chosen = {id(entry) for each in changes for entry in self._of_engines(each)}
+        for job_id, (job, asked) in list(self._offers.items()):
+            entry = self._best_for(job, chosen, asked)
             if entry is not None:
                 chosen.add(id(entry))
+                asked.add(id(entry))
+            elif not chosen:
+                del self._offers[job_id]
         return self._take(chosen)
+
+    def _renew_offers(self, changes: ChangeSet) -> None:
+        for change in changes.changes:
+            if isinstance(change.after, Job) and change.after.ready is None:
+                self._offers.pop(change.after.id, None)
+        for job in _gained(changes):
+            if len(self._offers) < OFFERS_MAX:
+                self._offers[job.id] = (job, set())
 
     def _take(self, chosen: set[int]) -> list[Handed]:
         taken = [entry for entry in self._entries if id(entry) in chosen]
@@ -99,19 +121,23 @@ class Parked:
                 changed.add(after.id)
         return (entry for entry in self._entries if _engine_of(entry) in changed)
 
-    def _best_for(self, job: Job, chosen: set[int]) -> Handed | None:
+    def _best_for(self, job: Job, chosen: set[int], asked: set[int]) -> Handed | None:
+        """The fastest engine that waits, may run the job's class, and was neither chosen nor asked yet."""
         assert job.ready is not None
         wanted = self._house.classifier.of(job)
         best: tuple[int, Handed] | None = None
         for entry in self._entries:
             engine = self._house.fleet.engine(_engine_of(entry))
-            if id(entry) in chosen or job.ready.lane not in (OPEN_LANE, engine_lane(_engine_of(entry))):
+            if id(entry) in chosen or id(entry) in asked:
+                continue
+            if job.ready.lane not in (OPEN_LANE, engine_lane(_engine_of(entry))):
                 continue
             if engine is None:
                 return entry  # unknown to memory: let it look for itself
-            if self._house.matcher.reasons(job, EngineView(engine)):
+            view = EngineView(engine)
+            if self._house.matcher.admits(wanted, view):
                 continue
-            length = self._house.matcher.estimate(job, wanted, EngineView(engine), {}).here_us
+            length = self._house.matcher.estimate(job, wanted, view, {}).here_us
             if best is None or length < best[0]:
                 best = (length, entry)
         return best[1] if best else None

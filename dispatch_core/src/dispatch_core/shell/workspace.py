@@ -125,15 +125,18 @@ class Workspace:
         attempts = [attempt for attempt in found if isinstance(attempt, Attempt)]
         return sorted(attempts, key=lambda attempt: (attempt.granted_us, attempt.key))
 
-    def ready_runs(self, lanes: Collection[str]) -> Iterator[tuple[Bucket, Iterator[Job]]]:
-        """Each bucket of these lanes with its jobs in rank order, this batch's own changes included."""
+    def ready_runs(self, lanes: Collection[str], reader: str) -> Iterator[tuple[Bucket, Iterator[Job]]]:
+        """Each bucket of these lanes with its jobs in rank order, this batch's own changes included.
+
+        ``reader`` names who asks: the engine and its version.
+        """
         heads = self.house.heads
         known = [bucket for bucket in heads.buckets(self.transaction) if bucket[0] in lanes]
         heads.warm(self.transaction, known)
         opened = [bucket for bucket in self._ready if bucket[0] in lanes]
         for bucket in dict.fromkeys([*known, *opened]):
             added = list(self._ready.get(bucket, {}).values())
-            yield bucket, heads.run(self.transaction, bucket, self._jobs, added)
+            yield bucket, heads.run(self.transaction, bucket, self._jobs, added, reader)
 
     def taken(self, job: Job) -> bool:
         """Whether a job offered by memory may be decided on: it is re-read where servers share the store."""

@@ -196,12 +196,16 @@ class ReportBenchmark:
 
 @frozen(kw_only=True)
 class Claim:
-    """Ask for work: up to ``limit`` leases. ``wait_s`` is honoured by the group committer."""
+    """Ask for work: up to ``limit`` leases. ``wait_s`` is honoured by the group committer.
+
+    ``waited`` marks a claim that is decided again after waiting: it is no new sign of life.
+    """
 
     engine_id: EngineId
     session: Text
     limit: Annotated[int, Bound(1, CLAIM_MAX)] = 1
     wait_s: Annotated[float, Bound(0, 300)] = 0.0
+    waited: bool = False
 
 
 @frozen(kw_only=True)
@@ -279,9 +283,10 @@ class EndAttempt:
 
 @frozen(kw_only=True)
 class FireTimer:
-    """A job's earliest timer has come."""
+    """A job's earliest timer has come; ``paused``: engines had no chance to speak, give up on none of them."""
 
     job_id: JobId
+    paused: bool = False
 
 
 @frozen(kw_only=True)

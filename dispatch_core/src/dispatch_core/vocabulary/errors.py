@@ -93,6 +93,12 @@ class LimitExceededError(CommandRejectedError):
         super().__init__(message)
 
 
+class OverloadedError(LimitExceededError):
+    """The dispatcher has more to write than it promises to hold; repeat after ``retry_after_s``."""
+
+    code = "overloaded"
+
+
 class StorageError(DispatchError):
     """The store did not do what was asked."""
 

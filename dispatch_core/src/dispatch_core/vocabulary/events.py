@@ -62,7 +62,7 @@ class JobCompleted:
 
 @frozen(kw_only=True)
 class AttemptFailed:
-    """An attempt reported failure. ``late``: its lease had already ended and was counted then."""
+    """An attempt reported failure (by ``verb``). ``late``: its lease had already ended and was counted then."""
 
     attempt: int
     error: JobError
@@ -70,6 +70,7 @@ class AttemptFailed:
     into: JobState
     retry_at_us: int | None
     late: bool
+    verb: str = "fail"
 
 
 @frozen(kw_only=True)
@@ -118,6 +119,8 @@ class JobCancelled:
     reason: str
     attempt: int | None = None
     verb: str | None = None
+    error: JobError | None = None
+    usage: Mapping[str, object] | None = None
 
 
 @frozen(kw_only=True)

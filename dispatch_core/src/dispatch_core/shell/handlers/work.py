@@ -84,7 +84,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     if engine is None or engine.seen is Seen.LEFT:
         raise UnknownEngineError(f"engine {command.engine_id} is not registered")
     check_session(engine, command.session)
-    if engine.seen is not Seen.LIVE:  # asking for work is a sign of life
+    if engine.seen is not Seen.LIVE and not command.waited:  # asking for work is a sign of life
         engine = workspace.engine_happened(engine, EngineSeen(seen=Seen.LIVE, reason="claim"), context)
         beat_engine(engine, workspace)
     free = engine.profile.slots - workspace.open_count(engine.id)
@@ -118,8 +118,10 @@ def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None 
 
 def _grant_best(command: Claim, context: Context, workspace: Workspace, view: EngineView) -> Lease | None:
     house = workspace.house
+    lanes = (OPEN_LANE, engine_lane(view.engine.id))
+    reader = f"{view.engine.id} {view.engine.version}"
     for _ in range(TAKE_ROUNDS_MAX):
-        runs = [jobs for _, jobs in workspace.ready_runs((OPEN_LANE, engine_lane(view.engine.id)))]
+        runs = [jobs for _, jobs in workspace.ready_runs(lanes, reader)]
         speeds = house.fleet.speeds(workspace.transaction)
         job, explanation = house.matcher.choose(view, runs, speeds, workspace.now)
         if job is None:
