@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dispatch_core import (
     Dispatcher,
     Edit,
     JobError,
     JobState,
+    LeaseLostError,
     ManualClock,
     Progress,
     Retry,
@@ -215,6 +218,23 @@ def test_the_last_attempt_waits_for_a_late_report(dispatcher: Dispatcher, clock:
     error = dispatcher.job(job.id).error
     assert error is not None
     assert (dispatcher.job(job.id).state, error.failure_class) == (S.FAILED_PERMANENTLY, "lost")
+
+
+def test_a_requeue_ends_the_wait_for_a_late_report(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """A new generation begins: the report of the old one, when it comes at last, is about nothing."""
+    start(dispatcher)
+    settled(dispatcher, clock)
+    job = dispatcher.submit(spec(retry=Retry(max_attempts=1)))
+    lease = claim(dispatcher)
+    clock.advance(30)
+    dispatcher.tick()
+    again = dispatcher.requeue(job.id)
+    assert (again.state, again.generation, again.live_attempt) == (S.PENDING, 2, None)
+    with pytest.raises(LeaseLostError):
+        dispatcher.complete(lease)
+    with pytest.raises(LeaseLostError):
+        dispatcher.renew(lease)
+    assert claim(dispatcher).attempt == 2
 
 
 def test_a_killer_job_ends(dispatcher: Dispatcher, clock: ManualClock) -> None:
