@@ -193,7 +193,7 @@ def test_patience_ends(fleet: Fleet) -> None:
     start(fleet.dispatcher)
     began = monotonic()
     assert fleet.dispatcher.claim("e1", session="s1") == []
-    assert monotonic() - began < 1
+    assert monotonic() - began < 5
     began = monotonic()
     assert fleet.dispatcher.claim("e1", session="s1", wait_s=0.1) == []
     assert 0.1 <= monotonic() - began < 5
