@@ -303,7 +303,9 @@ def _due(case: Case, command: JobCommand) -> Decision:
         case JobState.ASSIGNED:
             return _happened(_cancelled(case))
         case JobState.PENDING:
-            return _happened(JobFailed(error=_policy(f"not granted within {job.spec.timeouts.queue_s or 0:g} s")))
+            return _happened(
+                JobFailed(error=_policy(f"not granted within {job.spec.timeouts.queue_s or 0:g} s"))
+            )
         case JobState.DELAYED:
             return _happened(JobDue(cause="not-before", into=JobState.PENDING, ttl_at_us=ttl_at(job, now)))
         case JobState.FAILED_RETRY if job.live_attempt is not None:

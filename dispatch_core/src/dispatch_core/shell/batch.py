@@ -153,6 +153,7 @@ def _load(workspace: Workspace, entries: Collection[Entry]) -> None:
     ]
     # Open attempts first: those that reports name are mostly among them, which saves a statement.
     workspace.load_open([engine_id for command, handler in pairs for engine_id in handler.engines(command)])
+    workspace.load([ref for command, handler in pairs for ref in handler.locks(command)], lock=True)
     workspace.load([*receipts, *(ref for command, handler in pairs for ref in handler.needs(command))])
     workspace.load([ref for command, handler in pairs for ref in handler.then(command, workspace)])
 

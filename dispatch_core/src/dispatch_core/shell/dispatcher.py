@@ -290,6 +290,10 @@ class Dispatcher:
         """What a claim by this engine would see now. Changes nothing."""
         return self._ask(queries.preview, engine_id)
 
+    def check_storage(self) -> None:
+        """One round trip to the store. Raises StorageError if it does not answer."""
+        self._ask(queries.probe)
+
     def stats(self) -> Stats:
         """Counts of jobs and engines, and whether the accounting identity holds."""
         return self._ask(queries.stats)

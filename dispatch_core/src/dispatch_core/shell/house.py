@@ -10,7 +10,7 @@ from dispatch_core.kernel.retry import RetryPolicy
 from dispatch_core.kernel.scheduling.classes import Classifier
 from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.policy import Policy, nominal_us
-from dispatch_core.kernel.scheduling.rules import Rule
+from dispatch_core.kernel.scheduling.rules import AssignmentRule, MaintenanceRule, Rule
 from dispatch_core.kernel.terms import Terms
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import ChangeSet, Storage
@@ -21,6 +21,9 @@ from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.ids import IdSource
 from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.kinds import JobKind
+
+HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule())
+"""Rules that no list of one's own leaves out: tenants stay apart, pins and maintenance are obeyed."""
 
 
 @define(kw_only=True)
@@ -42,6 +45,9 @@ class House:
 
     def __attrs_post_init__(self) -> None:
         self.classifier = Classifier(self.kinds, self.settings.large_job_bytes)
+        named = {rule.name for rule in self.rules}
+        own = [rule for rule in HOUSE_RULES if rule.name not in named]
+        self.rules = (*own, *self.rules)
         self.matcher = Matcher(self.rules, self.policy, self.classifier, self.kinds)
         self.heads = Heads(self.settings.head_rows_max)
 

@@ -146,24 +146,26 @@ def events(
 def explain(
     snapshot: Transaction, house: House, context: Context, job_id: str, engine_id: str | None
 ) -> JobExplanation:
-    """Why a job is where it is."""
+    """Why a job is where it is: the verdict of the whole fleet, the answers of all or of one engine."""
     found = job(snapshot, house, context, job_id)
-    if engine_id is None:
-        fleet = engines(snapshot, house, context, False)
-    else:
-        fleet = [engine(snapshot, house, context, engine_id)]
+    fleet = engines(snapshot, house, context, False)
     ready = _ahead(snapshot, house, context, found)
     views = [(EngineView(each.engine, each.pulse), len(each.attempts)) for each in fleet]
     speeds = best_speeds(all_engines(snapshot))
-    return explain_job(found, views, ready, house.matcher, speeds, snapshot.now())
+    explanation = explain_job(found, views, ready, house.matcher, speeds, snapshot.now())
+    if engine_id is None:
+        return explanation
+    engine(snapshot, house, context, engine_id)  # unknown or foreign: say so
+    asked = tuple(each for each in explanation.engines if each.engine_id == engine_id)
+    return attrs.evolve(explanation, engines=asked)
 
 
-def _ahead(snapshot: Transaction, house: House, context: Context, found: Job) -> Sequence[Job]:
-    """The heads of every bucket: who might be chosen before it."""
+def _ahead(snapshot: Transaction, house: House, context: Context, found: Job) -> Sequence[Sequence[Job]]:
+    """The first jobs of every bucket: who might be chosen before it."""
     if found.ready is None:
         return ()
     heads = snapshot.heads(list(snapshot.buckets()), house.settings.head_rows_max)
-    return [each for jobs in heads.values() for each in jobs if each.tenant == context.tenant]
+    return [jobs for jobs in heads.values() if jobs[0].tenant == context.tenant]
 
 
 def preview(snapshot: Transaction, house: House, context: Context, engine_id: str) -> ClaimExplanation:
@@ -186,6 +188,11 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
         "wait, or more slots",
     )
     return attrs.evolve(explanation, reasons=(busy,), chosen=None)
+
+
+def probe(snapshot: Transaction, house: House, context: Context) -> None:
+    """Read something, whatever it is."""
+    snapshot.load([(RecordType.ENGINE, "storage-probe")])
 
 
 def stats(snapshot: Transaction, house: House, context: Context) -> Stats:

@@ -70,7 +70,12 @@ def _encode(answer: Any) -> dict[str, object]:
 
 
 def _decode(plain: Mapping[str, Any]) -> Any:
-    cls = _ANSWERS[plain["type"]]
-    return (
-        from_plain(cls, plain["one"]) if "one" in plain else [from_plain(cls, each) for each in plain["list"]]
-    )
+    try:
+        cls = _ANSWERS[plain["type"]]
+        if "one" in plain:
+            return from_plain(cls, plain["one"])
+        return [from_plain(cls, each) for each in plain["list"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise KeyReusedError(
+            "the answer kept for this key is of another version and cannot be read"
+        ) from error

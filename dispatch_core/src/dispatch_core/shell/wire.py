@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from cattrs.gen import make_dict_unstructure_fn
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from dispatch_core.vocabulary.events import Event, name_of
 from dispatch_core.vocabulary.facts import FactValue
+from dispatch_core.vocabulary.jobs import JobSpec, Retry, Timeouts
 
 T = TypeVar("T")
 
@@ -26,6 +28,11 @@ def _converter() -> JsonConverter:
     converter.register_unstructure_hook_func(
         lambda kind: kind == FactValue, lambda value: list(value) if isinstance(value, tuple) else value
     )
+    # What was asked for is stored whole: a later version's other defaults must not change stored jobs.
+    for asked in (Retry, Timeouts, JobSpec):
+        converter.register_unstructure_hook(
+            asked, make_dict_unstructure_fn(asked, converter, _cattrs_omit_if_default=False)
+        )
     # JSON inside a record (parameters, results) is kept as it is: it was checked when it came in.
     converter.register_structure_hook_func(_is_json, lambda value, _: value)
     converter.register_unstructure_hook_func(_is_json, lambda value: value)

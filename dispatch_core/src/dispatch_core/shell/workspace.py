@@ -46,12 +46,12 @@ class Workspace:
 
     # ----- reading
 
-    def load(self, refs: Collection[Ref]) -> None:
+    def load(self, refs: Collection[Ref], *, lock: bool = False) -> None:
         """Read what is not known yet, in one pass."""
         missing = [ref for ref in dict.fromkeys(refs) if ref not in self._read]
         if not missing:
             return
-        found = self.transaction.load(missing, lock=self._lock)
+        found = self.transaction.load(missing, lock=lock or self._lock)
         for ref in missing:
             self._read[ref] = self._current[ref] = found.get(ref)
 

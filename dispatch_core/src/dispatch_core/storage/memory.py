@@ -84,7 +84,7 @@ class MemoryStorage:
         finally:
             transaction.writable = False
         if transaction.staged is not None:
-            self._tables.commit(transaction.staged)
+            self._tables.commit(transaction.staged, transaction.locked)
             self._listeners.call(transaction.staged.wake)
 
 
@@ -96,11 +96,16 @@ class _MemoryTransaction:
         self._clock = clock
         self.writable = writable
         self.staged: ChangeSet | None = None
+        self.locked: dict[Ref, int] = {}
 
     def now(self) -> int:
         return self._clock.now_us()
 
     def load(self, refs: Collection[Ref], *, lock: bool = False) -> Mapping[Ref, Record]:
+        if lock:
+            self.locked.update(
+                {ref: count for ref, count in self._tables.lock(refs).items() if ref not in self.locked}
+            )
         return self._tables.load(refs)
 
     def open_attempts(self, engine_ids: Collection[str]) -> Mapping[str, Sequence[Attempt]]:

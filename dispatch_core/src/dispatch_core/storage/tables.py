@@ -43,11 +43,20 @@ class Tables:
         self._history_of: dict[Ref, Rows] = {}
         self._counters: Counter[tuple[str, str]] = Counter()
         self._tx = 0
+        self._locks: Counter[Ref] = Counter()
 
-    def commit(self, changes: ChangeSet) -> None:
-        """Write all of it. Raises ConflictError, having written nothing, if ``check`` does."""
+    def lock(self, refs: Collection[Ref]) -> dict[Ref, int]:
+        """How often each was locked by a commit until now: of two who lock one, the second to commit loses."""
+        with self._mutex:
+            return {ref: self._locks[ref] for ref in refs}
+
+    def commit(self, changes: ChangeSet, locked: Mapping[Ref, int]) -> None:
+        """Write all of it. Raises ConflictError, having written nothing, if ``check`` or a lock says so."""
         with self._mutex:
             self.check(changes)
+            if losers := [ref for ref, count in locked.items() if self._locks[ref] != count]:
+                raise ConflictError(losers)
+            self._locks.update(locked.keys())
             for change in changes.changes:
                 self._apply(change)
             self._tx += 1

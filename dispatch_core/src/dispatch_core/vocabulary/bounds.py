@@ -109,6 +109,13 @@ def _json_problem(value: object, depth: int, left: list[int]) -> str | None:
     return next((found for each in inner if (found := _json_problem(each, depth - 1, left))), None)
 
 
+def plain_json(value: object) -> object:
+    """A copy of checked JSON made of dicts, lists and scalars: equal in every store, and nobody else's."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(each) for key, each in value.items()}
+    return [plain_json(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
 def text_problem(value: str) -> str | None:
     """What makes a text unfit for one of our stores (NUL, lone surrogates), or None."""
     if "\x00" in value:

@@ -70,8 +70,7 @@ class Ready:
         """Look at the gate and make one round trip to the store."""
         if self.desk.gate.draining:
             raise ClosedError("the server is shutting down")
-        with self.desk.dispatcher.storage.read() as snapshot:
-            snapshot.now()
+        self.desk.dispatcher.check_storage()
         send(resp, {"status": "ready"})
 
     on_head = on_get

@@ -26,11 +26,16 @@ Occupied = tuple[EngineView, int]
 
 
 def explain_job(
-    job: Job, fleet: Sequence[Occupied], ready: Sequence[Job], matcher: Matcher, speeds: Speeds, now: int
+    job: Job,
+    fleet: Sequence[Occupied],
+    ready: Sequence[Sequence[Job]],
+    matcher: Matcher,
+    speeds: Speeds,
+    now: int,
 ) -> JobExplanation:
     """The verdict, its words, every engine's answer and the smallest change that would unblock the job.
 
-    ``ready`` are the heads of all buckets: what may be chosen before it.
+    ``ready`` are the first jobs of every bucket: what may be chosen before it.
     """
     question = _Question(job, ready, matcher, speeds, now)
     answers = tuple(question.answer(view, taken) for view, taken in fleet)
@@ -54,7 +59,7 @@ class _Question:
     """One job against the fleet."""
 
     job: Job
-    ready: Sequence[Job]
+    ready: Sequence[Sequence[Job]]
     matcher: Matcher
     speeds: Speeds
     now: int
@@ -71,22 +76,23 @@ class _Question:
         return EngineAnswer(engine_id=view.engine.id, reasons=tuple(reasons), estimate_s=estimate)
 
     def _outranked(self, view: EngineView) -> list[Reason]:
-        best, mine = (self._chosen(view, jobs) for jobs in (self.ready, [self.job]))
+        best, mine = (self._chosen(view, runs) for runs in (self.ready, [[self.job]]))
         if best is None or mine is None or best.job_id == mine.job_id:
             return []
         ahead_s = (mine.score - best.score) / SECOND_US
-        message = f"{best.job_id} comes first: it counts as late {ahead_s:.1f} s earlier"
-        return [Reason("outranked", message, "raise its priority")]
+        why = f"it counts as late {ahead_s:.1f} s earlier" if ahead_s >= 0 else "its band is served before"
+        return [Reason("outranked", f"{best.job_id} comes first: {why}", "wait, or let it rank higher")]
 
-    def _chosen(self, view: EngineView, jobs: Sequence[Job]) -> Candidate | None:
-        return self.matcher.choose(view, [iter([job]) for job in jobs], self.speeds, self.now)[1].chosen
+    def _chosen(self, view: EngineView, runs: Sequence[Sequence[Job]]) -> Candidate | None:
+        return self.matcher.choose(view, [iter(jobs) for jobs in runs], self.speeds, self.now)[1].chosen
 
 
-def _position(job: Job, ready: Sequence[Job]) -> int | None:
+def _position(job: Job, ready: Sequence[Sequence[Job]]) -> int | None:
     """Its place among its bucket's first jobs, from 1; None if it is not among them."""
     if job.ready is None:
         return None
-    same = [each.id for each in ready if each.ready and each.ready.bucket == job.ready.bucket]
+    mine = job.ready.bucket
+    same = [each.id for jobs in ready for each in jobs if each.ready and each.ready.bucket == mine]
     return same.index(job.id) + 1 if job.id in same else None
 
 
@@ -94,6 +100,8 @@ def _settled(job: Job) -> tuple[JobVerdict, str, str] | None:
     """Answers that need no look at the fleet."""
     if job.deleted_us is not None or job.state.terminal:
         why = f": {job.error.message}" if job.error else ""
+        if job.deleted_us is not None:
+            return JobVerdict.ENDED, f"it is deleted, and was {job.state.value}{why}", "restore it"
         return JobVerdict.ENDED, f"it is {job.state.value}{why}", "requeue it"
     if job.state is JobState.ASSIGNED:
         stop = ", asked to stop" if job.cancel_asked else ""
@@ -140,7 +148,7 @@ def _waiting(job: Job, answers: Sequence[EngineAnswer]) -> tuple[JobVerdict, str
 
 def _never(answers: Sequence[EngineAnswer]) -> tuple[JobVerdict, str, str]:
     if not answers:
-        return JobVerdict.NEVER, "no engine has registered", "start an engine"
+        return JobVerdict.NEVER, "no engine is registered", "start an engine"
     nearest = min(answers, key=lambda answer: len(answer.reasons))
     common = Counter(reason.message.split(";")[0] for answer in answers for reason in answer.reasons)
     return JobVerdict.NEVER, f"no engine can run it: {common.most_common(1)[0][0]}", _mends(nearest)

@@ -29,7 +29,8 @@ def _none(_command: Any, _workspace: Workspace) -> Collection[Ref]:
 @frozen(kw_only=True)
 class Handler:
     """One command's part. ``needs`` and ``engines`` are read from the command alone, ``then`` may look at
-    what was loaded; each is loaded for the whole batch at once. ``run`` decides and applies, or raises.
+    what was loaded; each is loaded for the whole batch at once. What ``locks`` names is rested upon
+    without being written: where servers share a store it is locked. ``run`` decides and applies, or raises.
     """
 
     phase: Phase
@@ -37,6 +38,7 @@ class Handler:
     run: Callable[[Any, Context, Workspace], Any]
     engines: Callable[[Any], Collection[str]] = lambda _command: ()
     then: Callable[[Any, Workspace], Collection[Ref]] = _none
+    locks: Callable[[Any], Collection[Ref]] = lambda _command: ()
 
 
 def job_ref(job_id: str) -> Ref:

@@ -15,6 +15,7 @@ from dispatch_core.shell.parse import parse
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
+from dispatch_core.vocabulary.bounds import plain_json
 from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, Submit, Update
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import (
@@ -30,7 +31,7 @@ from dispatch_core.vocabulary.records import RecordType, Ref
 _IDS_TRIED_MAX = 100
 
 
-def checked_spec(spec: JobSpec, house: House) -> JobSpec:
+def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
     """The spec, checked, its requirements in canonical form. Raises InvalidCommandError."""
     kind = house.kinds.get(spec.kind)
     if kind is None:
@@ -41,8 +42,21 @@ def checked_spec(spec: JobSpec, house: House) -> JobSpec:
     if kind.shape is not None:
         parse(kind.shape, spec.parameters, "/parameters")  # checked, and kept as it was written
     terms = parse_requirements(spec.requirements, kind.catalogue)
-    house.classifier.of_spec(spec, "")  # what the kind adds must parse too: a bad codec is refused here
-    return attrs.evolve(spec, requirements=tuple(sorted({term.text for term in terms})))
+    parameters = plain_json(spec.parameters)
+    assert isinstance(parameters, dict)
+    texts = tuple(sorted({term.text for term in terms}))
+    spec = attrs.evolve(spec, requirements=texts, parameters=parameters)
+    try:
+        house.classifier.of_spec(
+            spec, tenant
+        )  # what the kind adds must parse too: a bad codec is refused here
+        kind.measure(spec)
+    except InvalidCommandError:
+        raise
+    except Exception as error:
+        problem = f"does not suit the kind {kind.name!r}: {type(error).__name__}: {error}"
+        raise InvalidCommandError([FieldProblem("/parameters", problem)]) from error
+    return spec
 
 
 def _under(path: str, error: InvalidCommandError) -> InvalidCommandError:
@@ -53,7 +67,7 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
     specs = []
     for index, spec in enumerate(command.specs):
         try:
-            specs.append(checked_spec(spec, workspace.house))
+            specs.append(checked_spec(spec, workspace.house, context.tenant))
         except InvalidCommandError as error:
             raise (error if len(command.specs) == 1 else _under(f"/{index}", error)) from None
     _check_classes(specs, context, workspace)
@@ -119,14 +133,24 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
 _MERGED: Mapping[str, type] = {"retry": Retry, "timeouts": Timeouts, "size": JobSize}
 
 
+def merge_patch(target: object, patch: Mapping[str, object]) -> dict[str, object]:
+    """RFC 7396: null removes, objects merge, anything else replaces; what the patch does not name stays."""
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value) if isinstance(value, Mapping) else value
+    return merged
+
+
 def _merged(job: Job, edit: Edit) -> Edit:
     """The edit with its merge patches applied to what the job has."""
     done: dict[str, object] = {}
     for name, patch in edit.merge.items():
         if name not in ("parameters", *_MERGED) or not isinstance(patch, Mapping):
             raise InvalidCommandError([FieldProblem(f"/{name}", "must be an object")])
-        now = to_plain(getattr(job.spec, name))
-        plain = {key: value for key, value in {**now, **patch}.items() if value is not None}
+        plain = merge_patch(to_plain(getattr(job.spec, name)), patch)
         done[name] = parse(_MERGED[name], plain, f"/{name}") if name in _MERGED else plain
     return attrs.evolve(edit, merge={}, **done)  # type: ignore[arg-type]  # fields of Edit
 
@@ -137,7 +161,7 @@ def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
         return edit
     fields = ("parameters", "requirements", "size")
     changed = {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
-    spec = checked_spec(attrs.evolve(job.spec, **changed), house)
+    spec = checked_spec(attrs.evolve(job.spec, **changed), house, job.tenant)
     return attrs.evolve(edit, **{name: getattr(spec, name) for name in changed})
 
 

@@ -13,9 +13,18 @@ from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, attempt_key
-from dispatch_core.vocabulary.bounds import sanitised
+from dispatch_core.vocabulary.bounds import plain_json, sanitised
 from dispatch_core.vocabulary.clock import to_us
-from dispatch_core.vocabulary.commands import Claim, Fail, Grant, Heartbeat, JobReport, Renew, ReportProgress
+from dispatch_core.vocabulary.commands import (
+    Claim,
+    Complete,
+    Fail,
+    Grant,
+    Heartbeat,
+    JobReport,
+    Renew,
+    ReportProgress,
+)
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
 from dispatch_core.vocabulary.errors import LeaseLostError, UnknownEngineError
@@ -51,14 +60,24 @@ def named_attempt(workspace: Workspace, job: Job, token: str, engine_id: str) ->
 def _report(command: JobReport, context: Context, workspace: Workspace) -> Attempt | LeaseStatus:
     job = workspace.job(command.job_id, context)
     attempt = named_attempt(workspace, job, command.token, command.engine_id)
-    if isinstance(command, Fail):
-        command = attrs.evolve(command, error=sanitised_error(command.error))
+    command = storable(command)
     job = workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
     after = workspace.attempt(job.id, attempt.number)
     assert after is not None
     if isinstance(command, (Renew, ReportProgress)):
         return lease_status(job, after)
     return after
+
+
+def storable(command: JobReport) -> JobReport:
+    """A report with its text sanitised and its JSON copied."""
+    if isinstance(command, Fail):
+        command = attrs.evolve(command, error=sanitised_error(command.error))
+    if isinstance(command, (Complete, Fail)) and command.usage is not None:
+        command = attrs.evolve(command, usage=plain_json(command.usage))  # type: ignore[arg-type]  # a dict
+    if isinstance(command, Complete):
+        command = attrs.evolve(command, result=plain_json(command.result))  # type: ignore[arg-type]  # a dict
+    return command
 
 
 def lease_status(job: Job, attempt: Attempt) -> LeaseStatus:
@@ -173,6 +192,7 @@ REPORT = Handler(
 )
 CLAIM = Handler(
     phase=Phase.CLAIM,
+    locks=lambda command: [(RecordType.ENGINE, command.engine_id)],
     needs=lambda command: engine_refs(command.engine_id),
     engines=lambda command: [command.engine_id],
     run=_claim,
