@@ -18,7 +18,7 @@ from dispatch_core.ports.storage import (
     Transaction,
 )
 from dispatch_core.storage.life import Listeners, Wake, new_incarnation
-from dispatch_core.storage.tables import Tables
+from dispatch_core.storage.tables import Lock, Tables
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import Clock, SystemClock
 from dispatch_core.vocabulary.errors import InvariantError, StorageUnavailableError
@@ -96,7 +96,7 @@ class _MemoryTransaction:
         self._clock = clock
         self.writable = writable
         self.staged: ChangeSet | None = None
-        self.locked: dict[Ref, int] = {}
+        self.locked: dict[Ref, Lock] = {}
 
     def now(self) -> int:
         return self._clock.now_us()

@@ -30,6 +30,8 @@ from dispatch_core.vocabulary.jobs import Bucket, Job
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 Rows = SortedDict[Cursor, Recorded]
+Lock = tuple[int, int | None]
+"""How often a record was locked by a commit, and its version."""
 
 
 class Tables:
@@ -45,16 +47,20 @@ class Tables:
         self._tx = 0
         self._locks: Counter[Ref] = Counter()
 
-    def lock(self, refs: Collection[Ref]) -> dict[Ref, int]:
-        """How often each was locked by a commit until now: of two who lock one, the second to commit loses."""
+    def lock(self, refs: Collection[Ref]) -> dict[Ref, Lock]:
+        """What a lock rests upon: of two who lock one, or lock it and write it, the second to commit loses."""
         with self._mutex:
-            return {ref: self._locks[ref] for ref in refs}
+            return {ref: self._lock(ref) for ref in refs}
 
-    def commit(self, changes: ChangeSet, locked: Mapping[Ref, int]) -> None:
+    def _lock(self, ref: Ref) -> Lock:
+        record = self._records[ref[0]].get(ref[1])
+        return (self._locks[ref], None if record is None else record.version)
+
+    def commit(self, changes: ChangeSet, locked: Mapping[Ref, Lock]) -> None:
         """Write all of it. Raises ConflictError, having written nothing, if ``check`` or a lock says so."""
         with self._mutex:
             self.check(changes)
-            if losers := [ref for ref, count in locked.items() if self._locks[ref] != count]:
+            if losers := [ref for ref, seen in locked.items() if self._lock(ref) != seen]:
                 raise ConflictError(losers)
             self._locks.update(locked.keys())
             for change in changes.changes:
