@@ -156,6 +156,7 @@ def event_page() -> str:
 
     of_jobs = "\n".join(told(kind) for kind in get_args(events.JobEvent))
     of_engines = "\n".join(told(kind) for kind in get_args(events.EngineEvent))
+    of_keys = "\n".join(told(kind) for kind in get_args(events.KeyEvent))
     return f"""# Events
 
 Every fact that can become history, by its stored name. An event raises the version of its record by one. The history
@@ -168,7 +169,10 @@ microseconds since 1970 in UTC. Inside values such as `spec`, what has its defau
 {of_jobs}
 ## Of engines
 
-{of_engines}"""
+{of_engines}
+## Of keys
+
+{of_keys}"""
 
 
 def settings_page() -> str:

@@ -49,6 +49,8 @@ _BY_CODE: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "idempotency-key-reused": ExitCode.INVALID,
         "unknown-job": ExitCode.NOT_FOUND,
         "unknown-engine": ExitCode.NOT_FOUND,
+        "unknown-key": ExitCode.NOT_FOUND,
+        "forbidden": ExitCode.UNAUTHORISED,
         "wrong-state": ExitCode.REFUSED,
         "lease-lost": ExitCode.REFUSED,
         "session-replaced": ExitCode.REFUSED,

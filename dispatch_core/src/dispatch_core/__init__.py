@@ -50,6 +50,7 @@ from dispatch_core.vocabulary.errors import (
     ConflictError,
     DispatchError,
     FieldProblem,
+    ForbiddenError,
     InvalidCommandError,
     InvariantError,
     KeyReusedError,
@@ -64,11 +65,12 @@ from dispatch_core.vocabulary.errors import (
     StorageUnavailableError,
     UnknownEngineError,
     UnknownJobError,
+    UnknownKeyError,
     VersionMismatchError,
     WrongStateError,
 )
 from dispatch_core.vocabulary.facts import FactType
-from dispatch_core.vocabulary.ids import IdSource, RandomIds, SeededIds
+from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource, SeededIds
 from dispatch_core.vocabulary.jobs import (
     Job,
     JobError,
@@ -80,6 +82,7 @@ from dispatch_core.vocabulary.jobs import (
     Retry,
     Timeouts,
 )
+from dispatch_core.vocabulary.keys import Key, context_of
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
 from dispatch_core.vocabulary.scopes import (
     ADMINS,
@@ -89,6 +92,7 @@ from dispatch_core.vocabulary.scopes import (
     SUBMITTERS,
     Scope,
     Scopes,
+    lowest,
 )
 
 __all__ = [
@@ -126,6 +130,7 @@ __all__ = [
     "FieldProblem",
     "FifoPolicy",
     "FlowPolicy",
+    "ForbiddenError",
     "GiveBack",
     "HeartbeatAnswer",
     "HeldLease",
@@ -140,6 +145,7 @@ __all__ = [
     "JobSpec",
     "JobState",
     "JobVerdict",
+    "Key",
     "KeyReusedError",
     "Lease",
     "LeaseLostError",
@@ -157,6 +163,7 @@ __all__ = [
     "Progress",
     "Query",
     "RandomIds",
+    "RandomSecrets",
     "Ready",
     "Reason",
     "Recorded",
@@ -169,6 +176,7 @@ __all__ = [
     "SchemaMismatchError",
     "Scope",
     "Scopes",
+    "SecretSource",
     "SeededIds",
     "Seen",
     "SessionReplacedError",
@@ -186,8 +194,11 @@ __all__ = [
     "TranscodeParameters",
     "UnknownEngineError",
     "UnknownJobError",
+    "UnknownKeyError",
     "VersionMismatchError",
     "Wanted",
     "WantedState",
     "WrongStateError",
+    "context_of",
+    "lowest",
 ]

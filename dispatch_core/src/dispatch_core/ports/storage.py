@@ -56,6 +56,12 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
     },
     RecordType.PULSE: {"tenant": lambda pulse: pulse.tenant},
     RecordType.RECEIPT: {"tenant": lambda receipt: receipt.tenant},
+    RecordType.KEY: {
+        "tenant": lambda key: key.tenant,
+        "name": lambda key: key.name,
+        "revoked": lambda key: "no" if key.revoked_us is None else "yes",
+        "created_us": lambda key: key.created_us,
+    },
 }
 """The fields a query may filter and sort by: memory calls these, SQL keeps their values in columns."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+from dispatch_core.kernel.permits import check_permit
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
 from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
@@ -24,9 +25,11 @@ from dispatch_core.vocabulary.bounds import problems_as
 from dispatch_core.vocabulary.context import LOCAL, Context
 from dispatch_core.vocabulary.engines import Benchmark, Engine, HeartbeatAnswer, Profile, WantedState
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.ids import IdSource, RandomIds
+from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec
+from dispatch_core.vocabulary.keys import Key, digest_of, key_text
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
+from dispatch_core.vocabulary.scopes import Scope
 
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ class Dispatcher:
         policy: Policy | None = None,
         retry: RetryPolicy | None = None,
         ids: IdSource | None = None,
+        secrets: SecretSource | None = None,
         observers: Sequence[Observer] = (),
         group_commit: bool = False,
     ) -> None:
@@ -62,6 +66,7 @@ class Dispatcher:
             policy=policy or FlowPolicy(cap_s=settings.priority_cap_s),
             retry=retry or ExponentialBackoff(),
             ids=ids or RandomIds(),
+            secrets=secrets or RandomSecrets(),
             observers=tuple(observers),
         )
         self._committer: Committer = (GroupCommitter if group_commit else DirectCommitter)(self._house)
@@ -110,6 +115,7 @@ class Dispatcher:
         return self._house.storage
 
     def _do(self, command: c.Command) -> Any:
+        check_permit(self._context, type(command).__name__, getattr(command, "engine_id", None))
         return self._committer.execute(command, self._context)
 
     # ----- jobs
@@ -242,6 +248,55 @@ class Dispatcher:
         """Any command as a value: what frontends that parse commands use."""
         return self._do(command)
 
+    # ----- keys
+
+    def create_key(
+        self,
+        name: str,
+        scopes: Sequence[Scope],
+        *,
+        tenant: str | None = None,
+        engine_id: str | None = None,
+        expires_us: int | None = None,
+    ) -> tuple[Key, str | None]:
+        """Let somebody in: the key, and the text to present, which nobody can tell again.
+
+        ``tenant`` None is the caller's own; ``engine_id`` binds an engine's key to one engine. A repeat under the
+        same receipt key has no text: rotate the key to get one.
+        """
+        secret = self._house.secrets.new()
+        command = c.CreateKey(
+            name=name,
+            scopes=tuple(scopes),
+            tenant=tenant,
+            engine_id=engine_id,
+            expires_us=expires_us,
+            digest=digest_of(secret),
+        )
+        return _with_text(self._do(command), secret)
+
+    def rotate_key(self, key_id: str, *, overlap_s: float = 0.0) -> tuple[Key, str | None]:
+        """Give a key another secret; the former one stays good for ``overlap_s``. Answers like ``create_key``."""
+        secret = self._house.secrets.new()
+        command = c.RotateKey(key_id=key_id, overlap_s=overlap_s, digest=digest_of(secret))
+        return _with_text(self._do(command), secret)
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Let somebody in no longer: at once here, within a second on every other server of the store."""
+        return cast(Key, self._do(c.RevokeKey(key_id=key_id)))
+
+    def keys(self, *, tenant: str | None = None, revoked: bool = False) -> list[Key]:
+        """Keys, oldest first: the tenant's own, for an operator those of all; revoked ones only if asked for."""
+        return self._ask(queries.keys, tenant, revoked)
+
+    def authenticate(self, text: str) -> Key | None:
+        """The key that a caller presented, if it is good now."""
+        return self._house.keyring.good(text)
+
+    def has_keys(self) -> bool:
+        """Whether the store has ever had a key: then a frontend lets nobody in without one."""
+        return self._house.keyring.locked()
+
     # ----- time
 
     def tick(self) -> TickReport:
@@ -250,7 +305,8 @@ class Dispatcher:
 
     # ----- read
 
-    def _ask(self, question: Callable[..., T], *arguments: object) -> T:
+    def _ask(self, question: Callable[..., T], *arguments: object, engine_id: str | None = None) -> T:
+        check_permit(self._context, question.__name__, engine_id)
         with self._house.storage.read() as snapshot:
             return question(snapshot, self._house, self._context, *arguments)
 
@@ -268,7 +324,7 @@ class Dispatcher:
 
     def engine(self, engine_id: str) -> EngineStatus:
         """One engine with its pulse and open attempts. Raises UnknownEngineError."""
-        return self._ask(queries.engine, engine_id)
+        return self._ask(queries.engine, engine_id, engine_id=engine_id)
 
     def engines(self, *, left: bool = False) -> list[EngineStatus]:
         """This tenant's engines by id; those that have left only if asked for."""
@@ -288,7 +344,7 @@ class Dispatcher:
 
     def preview(self, engine_id: str) -> ClaimExplanation:
         """What a claim by this engine would see now. Changes nothing."""
-        return self._ask(queries.preview, engine_id)
+        return self._ask(queries.preview, engine_id, engine_id=engine_id)
 
     def check_storage(self) -> None:
         """One round trip to the store. Raises StorageError if it does not answer."""
@@ -301,3 +357,8 @@ class Dispatcher:
 
 def _named(lease: Lease) -> dict[str, Any]:
     return {"job_id": lease.job.id, "token": lease.token, "engine_id": lease.engine_id}
+
+
+def _with_text(key: Key, secret: str) -> tuple[Key, str | None]:
+    """The key and its text; a repeated command answers with the first key, whose secret is gone."""
+    return key, key_text(key.id, secret) if key.digest == digest_of(secret) else None

@@ -21,6 +21,7 @@ from dispatch_core.vocabulary.commands import Edit
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSize, JobSpec
+from dispatch_core.vocabulary.keys import Key
 
 Form = dict[str, Any]
 MERGEABLE = ("retry", "timeouts", "size", "parameters")
@@ -102,6 +103,23 @@ def _size_to_stored(size: Mapping[str, object]) -> Form:
 
 
 # ----- out
+
+
+def key_form(key: Key) -> Form:
+    """Everything about a key but its digests."""
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "engine_id": key.engine_id,
+        "version": key.version,
+        "created_at": instant(key.created_us),
+        "updated_at": instant(key.updated_us),
+        "expires_at": instant(key.expires_us),
+        "former_until": instant(key.former_until_us),
+        "revoked_at": instant(key.revoked_us),
+    }
 
 
 def job_form(job: Job) -> Form:

@@ -16,9 +16,10 @@ from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import ChangeSet, Storage
 from dispatch_core.shell.fleetview import FleetView
 from dispatch_core.shell.heads import Heads
+from dispatch_core.shell.keyring import Keyring
 from dispatch_core.shell.settings import Settings
 from dispatch_core.vocabulary.clock import to_us
-from dispatch_core.vocabulary.ids import IdSource
+from dispatch_core.vocabulary.ids import IdSource, SecretSource
 from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.kinds import JobKind
 
@@ -37,10 +38,12 @@ class House:
     policy: Policy
     retry: RetryPolicy
     ids: IdSource
+    secrets: SecretSource
     observers: Sequence[Observer]
     classifier: Classifier = field(init=False)
     matcher: Matcher = field(init=False)
     heads: Heads = field(init=False)
+    keyring: Keyring = field(init=False)
     fleet: FleetView = field(factory=FleetView)
 
     def __attrs_post_init__(self) -> None:
@@ -50,6 +53,7 @@ class House:
         self.rules = (*own, *self.rules)
         self.matcher = Matcher(self.rules, self.policy, self.classifier, self.kinds)
         self.heads = Heads(self.settings.head_rows_max)
+        self.keyring = Keyring(self.storage)
 
     def terms(self) -> Terms:
         """The kernel's terms; the incarnation is the store's present one."""
@@ -75,6 +79,7 @@ class House:
         """Take over what was just committed."""
         self.heads.remember(changes.changes)
         self.fleet.remember(changes.changes)
+        self.keyring.remember(changes.changes)
 
     def forget(self) -> None:
         """Drop what memory says of the store: a save failed or another server may have changed it."""

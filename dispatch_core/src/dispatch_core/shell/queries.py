@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 from attrs import frozen
 
+from dispatch_core.kernel.permits import tenant_for_keys
 from dispatch_core.kernel.scheduling.explaining import explain_job
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
 from dispatch_core.kernel.scheduling.rules import EngineView
@@ -25,9 +26,11 @@ from dispatch_core.vocabulary.errors import (
     UnknownJobError,
 )
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
+from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.records import RecordType
 
 PURGED = "purged"
+KEYS_SHOWN_MAX = 10_000
 
 
 @frozen(kw_only=True)
@@ -119,6 +122,17 @@ def statuses(snapshot: Transaction, found: Sequence[Engine]) -> list[EngineStatu
         )
         for each in found
     ]
+
+
+def keys(
+    snapshot: Transaction, house: House, context: Context, tenant: str | None, revoked: bool
+) -> list[Key]:
+    """Keys, oldest first: the tenant's own, or for an operator those of all."""
+    everywhere = tenant is None and context.operates
+    where = {} if everywhere else {"tenant": (tenant_for_keys(context, tenant),)}
+    where |= {} if revoked else {"revoked": ("no",)}
+    page = snapshot.find(RecordType.KEY, Query(where=where, sort="created_us", limit=KEYS_SHOWN_MAX))
+    return [each for each in page.records if isinstance(each, Key)]
 
 
 def history(

@@ -15,18 +15,19 @@ from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, HeartbeatAnswer
 from dispatch_core.vocabulary.errors import KeyReusedError
 from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.records import Receipt, receipt_id
 
 _ANSWERS: Mapping[str, type] = {
-    cls.__name__: cls for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer)
+    cls.__name__: cls for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key)
 }
 
 
 def fingerprint(command: Command) -> str:
-    """What makes two commands the same: the verb and its whole body, how long a claim may wait apart."""
+    """What makes two commands the same: the verb and its whole body, how long a claim may wait and fresh secrets apart."""
     body = to_plain(command)
-    for how_long in ("wait_s", "waited"):
-        body.pop(how_long, None)
+    for apart in ("wait_s", "waited", "digest"):
+        body.pop(apart, None)
     return hashlib.blake2b(
         f"{type(command).__name__} {dumps(body)}".encode("utf-8", "surrogatepass"), digest_size=16
     ).hexdigest()

@@ -12,6 +12,7 @@ import attrs
 
 from dispatch_core.kernel.evolve import evolve, evolve_attempt
 from dispatch_core.kernel.fleet import evolve_engine
+from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.terms import Decision
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
 from dispatch_core.shell.house import House
@@ -20,8 +21,17 @@ from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.errors import UnknownJobError
-from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobGranted, JobSubmitted, event_name
+from dispatch_core.vocabulary.events import (
+    EngineEvent,
+    Event,
+    JobEvent,
+    JobGranted,
+    JobSubmitted,
+    KeyEvent,
+    event_name,
+)
 from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 
 ACCEPTED = "accepted"
@@ -217,7 +227,14 @@ class Workspace:
         self.put(after)
         return after
 
-    def _record(self, ref: Ref, after: Job | Engine, event: Event, context: Context) -> None:
+    def key_happened(self, key: Key | None, event: KeyEvent, context: Context, digest: str | None) -> Key:
+        """A fact about a key, and the digest that does not enter history."""
+        after = evolve_key(key, event, self.now, digest)
+        self._record((RecordType.KEY, after.id), after, event, context)
+        self.put(after)
+        return after
+
+    def _record(self, ref: Ref, after: Job | Engine | Key, event: Event, context: Context) -> None:
         row = Recorded(
             ref=ref,
             tenant=after.tenant,

@@ -31,7 +31,9 @@ from dispatch_core.vocabulary.jobs import (
     Retry,
     Timeouts,
 )
+from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.records import Receipt, Record, receipt_id, ref_of
+from dispatch_core.vocabulary.scopes import Scope
 
 NASTY_TEXT = "Zoë 🎞️ \u202e \"quoted\" 'single' % _ \\ \n\t\x7f \U0010ffff"
 BUCKET: Bucket = ("open", "class-a")
@@ -91,6 +93,15 @@ def a_receipt(key: str = "k", **fields: Any) -> Receipt:
     return Receipt(**{"key": receipt_id("default", key), "due_us": None, **usual, **fields})
 
 
+def a_key(key: str = "key-1", **fields: Any) -> Key:
+    """A good key."""
+    usual: dict[str, Any] = {
+        "tenant": "default", "version": 1, "name": "n", "scopes": (Scope.SUBMITTER,), "digest": "0" * 64,
+        "created_us": 3, "updated_us": 3,
+    }  # fmt: skip
+    return Key(**{"id": key, **usual, **fields})
+
+
 def a_row(record: Record, event: str = "happened", **fields: Any) -> Recorded:
     """A history row about a record."""
     usual: dict[str, Any] = {"version": record.version, "at_us": 9, "actor": "local", "data": {}}
@@ -124,10 +135,14 @@ _FULL_ENGINE = an_engine(
         benchmarks=(Benchmark(task_class="c", units_per_s=1e9, tool="t"),),
     ),
 )  # fmt: skip
+_FULL_KEY = a_key(
+    NASTY_TEXT, tenant=NASTY_TEXT, version=INT_MAX, name=NASTY_TEXT, scopes=tuple(Scope), engine_id="e",
+    former_digest="1" * 64, former_until_us=-1, expires_us=INT_MAX, revoked_us=0,
+)  # fmt: skip
 SAMPLES: Sequence[Record] = (
     a_job(), FULL_JOB, an_attempt(), _FULL_ATTEMPT, an_engine(), _FULL_ENGINE,
     a_pulse(due_us=None), a_pulse(disk_free_bytes=0, load=0.25), a_receipt(),
-    a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX),
+    a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX), a_key(), _FULL_KEY,
 )  # fmt: skip
 """Every type of record, bare and with every optional field set."""
 

@@ -18,6 +18,7 @@ from dispatch_core.testing.samples import (
     BUCKET,
     NASTY_TEXT,
     a_job,
+    a_key,
     a_pulse,
     a_ready_job,
     a_receipt,
@@ -244,6 +245,23 @@ class ReadingLaws:
         assert find(storage, RecordType.ENGINE, lost).records == [engines[1]]
         assert find(storage, RecordType.PULSE, Query(sort="tenant")).records == [a_pulse("x")]
         assert find(storage, RecordType.RECEIPT, Query(sort="tenant")).records == [a_receipt()]
+
+    def test_a_type_without_a_table_of_its_own_is_found_like_any_other(self, storage: Storage) -> None:
+        keys = [a_key(f"k{n}", name=f"n{n % 2}", tenant="ab"[n % 2], created_us=9 - n) for n in range(5)]
+        gone = a_key("gone", tenant="a", revoked_us=5, created_us=100)
+        save(storage, added(*keys, gone, a_job("k1"), a_receipt("k1")))
+        find, kind = self._find, RecordType.KEY
+        mine = Query(where={"tenant": ("a",), "revoked": ("no",)}, sort="created_us")
+        assert find(storage, kind, mine).records == [keys[4], keys[2], keys[0]]
+        page = find(storage, kind, attrs.evolve(mine, limit=2))
+        assert page.records == [keys[4], keys[2]]
+        assert find(storage, kind, attrs.evolve(mine, after=page.next)).records == [keys[0]]
+        late = Query(where={"name": ("n0", "n")}, since={"created_us": 9}, sort="name", descending=True)
+        assert find(storage, kind, late).records == [keys[0], gone]
+        assert load(storage, keys[1]) == keys[1]
+        save(storage, changed((keys[0], next_version(keys[0], revoked_us=7)), (keys[2], None)))
+        assert find(storage, kind, mine).records == [keys[4]]
+        assert self._due(storage, kind, INT_MAX) == []
 
     def _find(self, storage: Storage, record_type: RecordType, query: Query) -> Page:
         with storage.read() as snapshot:

@@ -36,6 +36,7 @@ from dispatch_core.testing.samples import (
     NASTY_TEXT,
     SAMPLES,
     a_job,
+    a_key,
     a_pulse,
     a_ready_job,
     a_receipt,
@@ -82,6 +83,9 @@ class StorageSuite(ReadingLaws):
         save(storage, changed((bare, full)))
         assert load(storage, full) == full
 
+    def test_every_type_of_record_has_samples(self) -> None:
+        assert {record.record_type for record in SAMPLES} == {kind.value for kind in RecordType}
+
     def test_only_what_is_there_is_loaded(self, storage: Storage) -> None:
         save(storage, added(a_job("a"), an_attempt("a"), an_engine("a")))
         refs = [
@@ -116,7 +120,7 @@ class StorageSuite(ReadingLaws):
             save(storage, changed((first, next_version(first)), (other, next_version(other))))
         assert list(caught.value.losers) == [(RecordType.JOB, "a")]
 
-    @pytest.mark.parametrize("record", [a_job(), an_attempt(), an_engine(), a_pulse(), a_receipt()],
+    @pytest.mark.parametrize("record", [a_job(), an_attempt(), an_engine(), a_pulse(), a_receipt(), a_key()],
                              ids=lambda record: record.record_type)  # fmt: skip
     def test_a_record_is_inserted_updated_and_deleted_only_as_it_was_read(
         self, storage: Storage, record: Record

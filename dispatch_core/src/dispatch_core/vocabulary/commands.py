@@ -8,7 +8,7 @@ from typing import Annotated
 from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import Progress
-from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Json, Length
+from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Grammar, Json, Length
 from dispatch_core.vocabulary.engines import Benchmark, EngineId, Profile, WantedState
 from dispatch_core.vocabulary.jobs import (
     Instant,
@@ -21,12 +21,15 @@ from dispatch_core.vocabulary.jobs import (
     Text,
     Timeouts,
 )
+from dispatch_core.vocabulary.keys import KeyId, KeyName, KeyScopes, TenantName
 
 JobId = Annotated[str, Length(1, 64)]
 Token = Annotated[str, Length(1, 64)]
 Version = Annotated[int, Bound(1, INT_MAX)] | None
 SUBMIT_MAX = 1_000
 CLAIM_MAX = 100
+OVERLAP_S_MAX = 30 * 86_400
+Digest = Annotated[str, Grammar(r"[0-9a-f]{64}", "the SHA-256 of a secret in hexadecimal")]
 
 
 class Unset:
@@ -259,6 +262,37 @@ class GiveBack:
     reason: Note = ""
 
 
+# ----- keys
+
+
+@frozen(kw_only=True)
+class CreateKey:
+    """Let somebody in. ``tenant`` None is the caller's own; the secret itself never comes this far."""
+
+    name: KeyName
+    scopes: KeyScopes
+    tenant: TenantName | None = None
+    engine_id: EngineId | None = None
+    expires_us: Instant | None = None
+    digest: Digest = field(repr=False)
+
+
+@frozen(kw_only=True)
+class RevokeKey:
+    """Let somebody in no longer."""
+
+    key_id: KeyId
+
+
+@frozen(kw_only=True)
+class RotateKey:
+    """Give a key another secret; the former one stays good for ``overlap_s``."""
+
+    key_id: KeyId
+    overlap_s: Annotated[float, Bound(0, OVERLAP_S_MAX)] = 0.0
+    digest: Digest = field(repr=False)
+
+
 # ----- time (given by tick only)
 
 
@@ -308,4 +342,5 @@ JobControl = Update | Cancel | Hold | Release | Assign | Requeue | Delete | Rest
 JobTimer = EndAttempt | FireTimer
 JobCommand = Grant | JobReport | JobControl | JobTimer
 EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine
-Command = Submit | Claim | JobCommand | EngineCommand | PruneReceipt
+KeyCommand = CreateKey | RevokeKey | RotateKey
+Command = Submit | Claim | JobCommand | EngineCommand | KeyCommand | PruneReceipt

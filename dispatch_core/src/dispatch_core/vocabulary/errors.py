@@ -53,6 +53,18 @@ class UnknownEngineError(CommandRejectedError):
     code = "unknown-engine"
 
 
+class UnknownKeyError(CommandRejectedError):
+    """No such key for this tenant."""
+
+    code = "unknown-key"
+
+
+class ForbiddenError(CommandRejectedError):
+    """The caller's scopes do not allow it, or its key is bound to another engine."""
+
+    code = "forbidden"
+
+
 class WrongStateError(CommandRejectedError):
     """The job or engine is in a state that does not allow this command."""
 

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.engines import Benchmark, Profile, Seen, Wanted
 from dispatch_core.vocabulary.jobs import JobError, JobSpec, JobState, Pin
+from dispatch_core.vocabulary.scopes import Scope
 
 # ----- jobs
 
@@ -236,6 +237,33 @@ class EngineBenchmarked:
     benchmarks: tuple[Benchmark, ...]
 
 
+# ----- keys (their digests are no part of history)
+
+
+@frozen(kw_only=True)
+class KeyCreated:
+    """Somebody is let in."""
+
+    key_id: str
+    tenant: str
+    name: str
+    scopes: tuple[Scope, ...]
+    engine_id: str | None
+    expires_us: int | None
+
+
+@frozen(kw_only=True)
+class KeyRotated:
+    """A key has another secret; the former one is good until an instant."""
+
+    former_until_us: int
+
+
+@frozen(kw_only=True)
+class KeyRevoked:
+    """A key opens nothing any more."""
+
+
 JobEvent = (
     JobSubmitted
     | JobGranted
@@ -260,7 +288,8 @@ JobEvent = (
     | TimerRestamped
 )
 EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
-Event = JobEvent | EngineEvent
+KeyEvent = KeyCreated | KeyRotated | KeyRevoked
+Event = JobEvent | EngineEvent | KeyEvent
 
 
 def event_name(event: Event) -> str:

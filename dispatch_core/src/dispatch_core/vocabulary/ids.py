@@ -8,6 +8,7 @@ from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_DIGITS = 26
+_SECRET_DIGITS = 52
 
 
 def crockford(number: int, digits: int = _ID_DIGITS) -> str:
@@ -43,3 +44,19 @@ class SeededIds:
         self._count += 1
         digest = hashlib.blake2b(f"{self._seed}:{self._count}".encode(), digest_size=16).digest()
         return f"{prefix}-{crockford(int.from_bytes(digest, 'big'))}"
+
+
+class SecretSource(Protocol):
+    """Where the secrets of keys come from; injected, so that nothing but the shell ever draws one."""
+
+    def new(self) -> str:
+        """A fresh secret: 256 bits as 52 base32 digits."""
+        ...
+
+
+class RandomSecrets:
+    """Secrets from the operating system's random source."""
+
+    def new(self) -> str:
+        """A fresh random secret."""
+        return crockford(secrets.randbits(256), _SECRET_DIGITS)

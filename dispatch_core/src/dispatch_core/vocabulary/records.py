@@ -11,6 +11,7 @@ from attrs import frozen
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.keys import Key
 
 
 class RecordType(StrEnum):
@@ -21,6 +22,7 @@ class RecordType(StrEnum):
     ENGINE = "engine"
     PULSE = "pulse"
     RECEIPT = "receipt"
+    KEY = "key"
 
 
 @frozen(kw_only=True)
@@ -43,7 +45,7 @@ def receipt_id(tenant: str, key: str) -> str:
     return f"{len(tenant)}:{tenant}:{key}"
 
 
-Record = Job | Attempt | Engine | EnginePulse | Receipt
+Record = Job | Attempt | Engine | EnginePulse | Receipt | Key
 Ref = tuple[RecordType, str]
 
 RECORD_CLASSES: Mapping[RecordType, type] = {
@@ -52,6 +54,7 @@ RECORD_CLASSES: Mapping[RecordType, type] = {
     RecordType.ENGINE: Engine,
     RecordType.PULSE: EnginePulse,
     RecordType.RECEIPT: Receipt,
+    RecordType.KEY: Key,
 }
 
 

@@ -27,3 +27,13 @@ SUBMITTERS: Scopes = ADMINS | {Scope.SUBMITTER}
 ENGINES: Scopes = ADMINS | {Scope.ENGINE}
 ANYONE: Scopes = frozenset(Scope)
 """Whoever has a good key."""
+
+
+def lowest(asked: Scopes) -> str:
+    """The least that opens something, in words.
+
+    >>> lowest(SUBMITTERS), lowest(SUBMITTERS | ENGINES), lowest(ADMINS), lowest(OPERATORS)
+    ('submitter', 'engine or submitter', 'admin', 'operator')
+    """
+    least = asked - ADMINS or asked - OPERATORS or OPERATORS
+    return " or ".join(sorted(least))

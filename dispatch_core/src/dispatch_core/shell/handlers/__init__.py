@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dispatch_core.shell.handlers import engines, jobs, time, work
+from dispatch_core.shell.handlers import engines, jobs, keys, time, work
 from dispatch_core.shell.handlers.handler import Handler
 from dispatch_core.vocabulary import commands as c
 
@@ -19,6 +19,9 @@ HANDLERS: Mapping[type, Handler] = {
     c.SetWanted: engines.CHANGE,
     c.ReportBenchmark: engines.CHANGE,
     c.CheckEngine: engines.CHECK,
+    c.CreateKey: keys.CREATE,
+    c.RevokeKey: keys.CHANGE,
+    c.RotateKey: keys.CHANGE,
     c.FireTimer: time.FIRE,
     c.EndAttempt: time.END,
     c.PruneReceipt: time.PRUNE,

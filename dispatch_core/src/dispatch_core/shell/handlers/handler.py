@@ -10,7 +10,10 @@ from attrs import frozen
 
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.errors import InvariantError
 from dispatch_core.vocabulary.records import RecordType, Ref
+
+_IDS_TRIED_MAX = 100
 
 
 class Phase(IntEnum):
@@ -39,6 +42,15 @@ class Handler:
     engines: Callable[[Any], Collection[str]] = lambda _command: ()
     then: Callable[[Any, Workspace], Collection[Ref]] = _none
     locks: Callable[[Any], Collection[Ref]] = lambda _command: ()
+
+
+def fresh_id(workspace: Workspace, record_type: RecordType) -> str:
+    """An id new to this batch. One that the store has makes the save a conflict, and then all is decided again."""
+    for _ in range(_IDS_TRIED_MAX):
+        new = workspace.house.ids.new(record_type.value)
+        if not workspace.knows((record_type, new)):
+            return new
+    raise InvariantError(f"the source of ids repeats itself: {_IDS_TRIED_MAX} taken in a row")
 
 
 def job_ref(job_id: str) -> Ref:

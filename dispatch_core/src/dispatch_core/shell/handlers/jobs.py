@@ -9,7 +9,7 @@ import attrs
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.scheduling.classes import parse_requirements, tenant_mark
 from dispatch_core.kernel.terms import enter, ttl_at
-from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
+from dispatch_core.shell.handlers.handler import Handler, Phase, fresh_id, job_ref
 from dispatch_core.shell.house import House
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.wire import to_plain
@@ -21,14 +21,11 @@ from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import (
     FieldProblem,
     InvalidCommandError,
-    InvariantError,
     LimitExceededError,
 )
 from dispatch_core.vocabulary.events import JobSubmitted
 from dispatch_core.vocabulary.jobs import Job, JobSize, JobSpec, JobState, Retry, Timeouts
 from dispatch_core.vocabulary.records import RecordType, Ref
-
-_IDS_TRIED_MAX = 100
 
 
 def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
@@ -89,19 +86,10 @@ def _check_classes(specs: list[JobSpec], context: Context, workspace: Workspace)
         )
 
 
-def _fresh_id(workspace: Workspace) -> str:
-    """An id new to this batch. One that the store has makes the save a conflict, and then all is decided again."""
-    for _ in range(_IDS_TRIED_MAX):
-        job_id = workspace.house.ids.new("job")
-        if not workspace.knows(job_ref(job_id)):
-            return job_id
-    raise InvariantError(f"the source of ids repeats itself: {_IDS_TRIED_MAX} taken in a row")
-
-
 def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -> Job:
     created = workspace.now + index
     event = JobSubmitted(
-        job_id=_fresh_id(workspace),
+        job_id=fresh_id(workspace, RecordType.JOB),
         tenant=context.tenant,
         spec=spec,
         state=JobState.PENDING,
