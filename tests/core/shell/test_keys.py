@@ -306,7 +306,7 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "engine": lambda d, _: d.engine("e1"),
     "engines": lambda d, _: d.engines(),
     "events": lambda d, _: d.events(),
-    "probe": lambda d, _: d.probe(),
+    "probe": lambda d, _: d.check_storage(),
     "preview": lambda d, _: d.preview("e1"),
     "stats": lambda d, _: d.stats(),
     "keys": lambda d, _: d.keys(),
