@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import dispatch_core
 from dispatch_cli.exits import exit_code_of
 from dispatch_cli.main import main as program
-from dispatch_cli.serve_settings import CONFIG_VARIABLE, PREFIX, Ours
+from dispatch_cli.serve_settings import CONFIG_VARIABLE, KEYS, PREFIX, Ours
 from dispatch_core import (
     ADMINS,
     OPERATORS,
@@ -178,12 +178,12 @@ microseconds since 1970 in UTC. Inside values such as `spec`, what has its defau
 def settings_page() -> str:
     """Every setting."""
     parts = (Ours, HttpSettings, Settings)
-    names = [each.name for part in parts for each in attrs.fields(part) if each.name != "keys"]
+    names = [each.name for part in parts for each in attrs.fields(part) if each.name not in KEYS]
     said = section("settings", names)
 
     def rows(part: Any) -> Iterator[list[str]]:
         for each in attrs.fields(part):
-            if each.name != "keys":
+            if each.name not in KEYS:
                 usual = "a file in the user's data folder" if each.name == "database" else default(each)
                 limits = _limits(part, each)
                 variable = f"`{PREFIX}{each.name.upper()}`"

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
+from dispatch_cli.kinds import KINDS
 from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb
 from dispatch_core import (
     Context,
@@ -43,7 +44,7 @@ def open_local(database: str, *, create: bool) -> LocalTarget:
 
     with core_errors():
         storage = create_storage(database, init=create)
-    dispatcher = Dispatcher(storage)
+    dispatcher = Dispatcher(storage, kinds=KINDS)
 
     def close() -> None:
         dispatcher.close()

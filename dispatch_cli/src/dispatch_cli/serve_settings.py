@@ -21,6 +21,8 @@ from dispatch_core import DispatchError, Settings
 from dispatch_http.settings import KEY_VARIABLE, HttpSettings, SettingsError, api_key, keys_from_file
 
 PREFIX: Final = "DISPATCH_"
+KEYS: Final = ("keys", "legacy_keys")
+"""What no settings file holds: keys come from files of their own, one also from the environment."""
 CONFIG_VARIABLE: Final = "DISPATCH_CONFIG"
 
 
@@ -45,6 +47,7 @@ class Ours:
 
     database: str = attrs.Factory(default_database)
     api_key_file: str | None = None
+    legacy_key_file: str | None = None
 
 
 @frozen(kw_only=True)
@@ -73,10 +76,11 @@ def load(flags: Mapping[str, object], config: str | None = None) -> ServeSetting
         ours = Ours(**_part(Ours, flat))
         keys = [] if text is None else [api_key(text)]
         keys += keys_from_file(Path(ours.api_key_file)) if ours.api_key_file else ()
+        fleet_keys = keys_from_file(Path(ours.legacy_key_file)) if ours.legacy_key_file else ()
         return ServeSettings(
             ours=ours,
             core=Settings(**_part(Settings, flat)),
-            http=HttpSettings(**_part(HttpSettings, flat), keys=tuple(keys)),
+            http=HttpSettings(**_part(HttpSettings, flat), keys=tuple(keys), legacy_keys=fleet_keys),
             flat=flat,
         )
     except (TsError, DispatchError, SettingsError, ValueError, TypeError) as error:
@@ -104,7 +108,7 @@ def _flat_class() -> type[Any]:
     for part in (Ours, HttpSettings, Settings):
         types = get_type_hints(part, include_extras=True)
         for each in attrs.fields(part):
-            if each.name == "keys":
+            if each.name in KEYS:
                 continue
             assert each.name not in fields, f"two settings are called {each.name}"
             fields[each.name] = attrs.field(

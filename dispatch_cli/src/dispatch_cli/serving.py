@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from dispatch_cli.kinds import KINDS
 from dispatch_cli.local_target import core_errors
 from dispatch_cli.serve_settings import ServeSettings, unfit
 from dispatch_core import Dispatcher
@@ -25,7 +26,7 @@ def run(settings: ServeSettings, announce: Callable[[str], None]) -> int:
     except OSError as error:
         raise unfit(f"cannot make a place for {database}: {error.strerror}") from error
     try:
-        dispatcher = Dispatcher(storage, settings=settings.core, group_commit=True)
+        dispatcher = Dispatcher(storage, settings=settings.core, kinds=KINDS, group_commit=True)
         with dispatcher:
             app = create_app(dispatcher, settings.http)
             return _Announcing(app, dispatcher, settings.http, announce).serve_forever()

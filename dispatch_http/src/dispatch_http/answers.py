@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -14,7 +14,9 @@ from dispatch_core.forms import attempt_form, engine_form, job_form
 MEDIA_TYPE = "application/json"
 
 
-def send(resp: falcon.Response, form: Mapping[str, Any], status: int = 200) -> None:
+def send(
+    resp: falcon.Response, form: Mapping[str, Any] | Sequence[Mapping[str, Any]], status: int = 200
+) -> None:
     """Answer with a form."""
     resp.status = status
     resp.content_type = MEDIA_TYPE

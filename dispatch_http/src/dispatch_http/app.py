@@ -12,6 +12,8 @@ from dispatch_http.admission import Admission, Gate
 from dispatch_http.auth import Auth
 from dispatch_http.desk import Desk
 from dispatch_http.headers import Hygiene, Ids, Stamp, StampedRequest
+from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
+from dispatch_http.legacy.kind import DISTCONV
 from dispatch_http.observing import Log, Metrics, Observe, make_log
 from dispatch_http.routes import routes
 from dispatch_http.settings import HttpSettings
@@ -27,15 +29,24 @@ class DispatchApp(falcon.App[StampedRequest, falcon.Response]):
 def create_app(
     dispatcher: Dispatcher, settings: HttpSettings | None = None, *, log: Log | None = None
 ) -> DispatchApp:
-    """The HTTP API of a dispatcher. Starts no thread and opens nothing; the dispatcher stays the caller's."""
+    """The HTTP API of a dispatcher. Starts no thread and opens nothing; the dispatcher stays the caller's.
+
+    The older fleet is served, too, if the dispatcher has its kind (``legacy.kind.DISTCONV``) and the settings
+    do not forbid it.
+    """
     settings = settings or HttpSettings()
     log = log or make_log(json=settings.log_json)
     metrics = Metrics(dispatcher)
     gate = Gate(settings.waits_max)
-    table = routes(Desk(dispatcher=dispatcher, settings=settings, gate=gate), metrics)
+    desk = Desk(dispatcher=dispatcher, settings=settings, gate=gate)
+    table = routes(desk, metrics)
+    auth: Auth | FleetAuth = Auth(settings, table)
+    if settings.legacy and DISTCONV.name in dispatcher.kinds:
+        table = with_older_fleet(table, desk)
+        auth = FleetAuth(Auth(settings, table), settings.legacy_keys, desk)
     app = DispatchApp(
         request_type=StampedRequest,
-        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), Auth(settings, table), Ids()],
+        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), auth, Ids()],
     )
     app.gate = gate
     app.log = log

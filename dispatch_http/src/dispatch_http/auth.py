@@ -39,7 +39,7 @@ class Auth:
             self._check_site(req)
             req.context.actor = self._anonymous
             return
-        key = None if presented is None else _matching(self._keys, presented)
+        key = None if presented is None else matching(self._keys, presented)
         if key is None:
             raise _unauthorized(presented)
         req.context.actor = f"key:{key.name}"
@@ -78,7 +78,7 @@ def _presented(req: falcon.Request) -> str | None:
     return bearer[1] if bearer else ""
 
 
-def _matching(keys: tuple[ApiKey, ...], presented: str) -> ApiKey | None:
+def matching(keys: tuple[ApiKey, ...], presented: str) -> ApiKey | None:
     """The key with this text. Every one is compared, in constant time, whichever matches."""
     digest = hashlib.sha256(presented.encode("utf-8", "replace")).digest()
     matches = [key for key in keys if hmac.compare_digest(key.digest, digest)]

@@ -22,7 +22,8 @@ UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class StampedRequest(falcon.Request):
     """A request that has an id from its first moment, whatever refuses it; the caller's id if it is well formed.
 
-    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor`` and ``problem`` (a code or None).
+    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor``, ``problem`` (a code or None)
+    and ``fleet_only`` (the key opens the older fleet's routes and no others).
     """
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
@@ -32,6 +33,7 @@ class StampedRequest(falcon.Request):
         self.context.request_id = given if well_formed else secrets.token_hex(8)
         self.context.started = time.perf_counter()
         self.context.actor = "-"
+        self.context.fleet_only = False
         self.context.problem = None
 
 

@@ -85,6 +85,8 @@ class HttpSettings:
 
     Of ``threads`` half may be long-polls. ``port`` 0 takes a free one. Without ``keys`` every caller is
     the anonymous local one, which is refused on an address that others can reach unless ``insecure`` says so.
+    ``legacy`` serves the older fleet, too, if the dispatcher has its kind; ``legacy_keys`` open its routes only,
+    and are refused like no keys at all, for the key that fleet is shipped with is known to everybody.
     """
 
     host: str = "127.0.0.1"
@@ -100,6 +102,8 @@ class HttpSettings:
     receive_s: float = field(default=15.0, validator=[ge(0.1), le(3_600)])
     idle_close_s: int = field(default=120, validator=[ge(1), le(3_600)])
     keys: tuple[ApiKey, ...] = ()
+    legacy: bool = True
+    legacy_keys: tuple[ApiKey, ...] = ()
     insecure: bool = False
     log_json: bool = True
 
@@ -127,7 +131,14 @@ def is_loopback(host: str) -> bool:
 
 def refuse_open_door(settings: HttpSettings) -> None:
     """Raises SettingsError if strangers could reach the server without a key."""
-    if settings.keys or settings.insecure or settings.loopback:
+    if settings.insecure or settings.loopback:
+        return
+    if settings.legacy_keys:
+        raise SettingsError(
+            f"refusing to listen on {settings.host!r} with a key for the older fleet: its key is known to everybody. "
+            "Listen on 127.0.0.1, or give that fleet keys of its own, or say explicitly that it is insecure"
+        )
+    if settings.keys:
         return
     raise SettingsError(
         f"refusing to listen on {settings.host!r} without a key: anyone who can reach it could run jobs. "

@@ -23,6 +23,12 @@ from dispatch_cli.examples import examples
 @click.option(
     "--insecure", is_flag=True, default=None, help="Let anyone in, even on an address others can reach."
 )
+@click.option(
+    "--legacy/--no-legacy", default=None, help="Serve the older fleet's engines and client, too [yes]."
+)
+@click.option(
+    "--legacy-key-file", metavar="PATH", help="Keys that open the older fleet's paths only; on loopback."
+)
 @click.option("--threads", type=int, metavar="N", help="Threads that serve requests [64].")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="[text on a terminal, else json]")
 @click.option("--config", metavar="PATH", help="A TOML file of settings [DISPATCH_CONFIG].")
@@ -59,7 +65,7 @@ def serve(
     for name in ("database", "api_key_file"):
         flags[name] = flags[name] or kept_option(context, name)
     given = {
-        name: str(value) if name == "api_key_file" else value
+        name: str(value) if name.endswith("key_file") else value
         for name, value in flags.items()
         if value is not None
     }
