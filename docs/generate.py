@@ -57,6 +57,7 @@ from dispatch_http.route import methods_of
 from dispatch_http.routes import routes
 from dispatch_http.settings import KEY_FILE_VARIABLE, KEY_VARIABLE, HttpSettings
 from docs.annotations import default, hints, number, words
+from docs.older import older_page
 
 FOLDER = Path(__file__).parent / "reference"
 Words = Mapping[str, str]
@@ -373,6 +374,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "http.md": http_page,
     "job-fields.md": field_page,
+    "legacy-protocol.md": lambda: older_page(section, table),
 }
 
 
