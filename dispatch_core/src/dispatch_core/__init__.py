@@ -16,6 +16,7 @@ from dispatch_core.kernel.scheduling.policy import Estimate, FifoPolicy, FlowPol
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, EngineView, Rule
 from dispatch_core.ports.observer import BatchReport, Observer
 from dispatch_core.ports.storage import Page, Query, Recorded, Storage
+from dispatch_core.shell.bulk import BulkReport, Refused
 from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.maintenance import TickReport
 from dispatch_core.shell.queries import EngineStatus, Stats
@@ -45,9 +46,11 @@ from dispatch_core.vocabulary.engines import (
     WantedState,
 )
 from dispatch_core.vocabulary.errors import (
+    AmbiguousIdError,
     ClosedError,
     CommandRejectedError,
     ConflictError,
+    CountChangedError,
     DispatchError,
     FieldProblem,
     ForbiddenError,
@@ -104,10 +107,12 @@ __all__ = [
     "SUBMITTERS",
     "TRANSCODE",
     "UNSET",
+    "AmbiguousIdError",
     "Attempt",
     "BatchReport",
     "Benchmark",
     "Bound",
+    "BulkReport",
     "ClaimExplanation",
     "Clock",
     "ClosedError",
@@ -116,6 +121,7 @@ __all__ = [
     "Complete",
     "ConflictError",
     "Context",
+    "CountChangedError",
     "DispatchError",
     "Dispatcher",
     "Edit",
@@ -167,6 +173,7 @@ __all__ = [
     "Ready",
     "Reason",
     "Recorded",
+    "Refused",
     "Renew",
     "ReportProgress",
     "Retry",

@@ -3,6 +3,7 @@
 from dispatch_core.shell.forms import (
     Form,
     attempt_form,
+    bulk_form,
     claim_form,
     edit_from_form,
     engine_form,
@@ -20,22 +21,43 @@ from dispatch_core.shell.forms import (
     size_form,
     spec_from_form,
 )
+from dispatch_core.shell.lists import (
+    ENGINE_FIELDS,
+    JOB_FIELDS,
+    JOB_ORDERS,
+    JobFilter,
+    checked_fields,
+    filter_from_form,
+    hint,
+    only,
+)
 from dispatch_core.shell.parse import parse
+from dispatch_core.shell.queries import ENGINE_ORDERS
 
 __all__ = [
+    "ENGINE_FIELDS",
+    "ENGINE_ORDERS",
+    "JOB_FIELDS",
+    "JOB_ORDERS",
     "Form",
+    "JobFilter",
     "attempt_form",
+    "bulk_form",
+    "checked_fields",
     "claim_form",
     "edit_from_form",
     "engine_form",
     "error_form",
     "explanation_form",
+    "filter_from_form",
     "heartbeat_form",
+    "hint",
     "instant",
     "job_form",
     "key_form",
     "lease_form",
     "lease_status_form",
+    "only",
     "parse",
     "parse_instant",
     "profile_from_form",

@@ -76,6 +76,9 @@ PLANS: dict[str, tuple[object, str]] = {
     "jobs by state": (find(JOB, sort="created_us", tenant="t", state="s"),
                       "SEARCH jobs USING INDEX jobs_by_state (tenant=? AND state=?)"),
     "jobs of an engine": (find(JOB, sort="priority", engine_id="e"), "jobs_by_engine (engine_id=?)"),
+    "jobs by the beginning of an id": (
+        lambda t: t.find(JOB, Query(sort="created_us", prefix="job-1", where={"tenant": ("t",)}, limit=6)),
+        "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id>? AND id<?)"),
     "attempts of a job": (find(ATTEMPT, sort="number", job_id="j"), "SEARCH attempts USING PRIMARY KEY (job_id=?)"),
     "attempts of an engine": (find(ATTEMPT, sort="granted_us", engine_id="e"), "attempts_by_engine (engine_id=?)"),
     "states": (lambda t: t.tally(Tally.STATES), "SCAN jobs USING COVERING INDEX jobs_by_state"),

@@ -96,6 +96,8 @@ def _parse(text: str) -> Mapping[tuple[Variant, Verb], str]:
 
 TABLE: Mapping[tuple[Variant, Verb], str] = _parse(_TABLE)
 
+_WITHOUT_EFFECT = frozenset({"refuse", "absent", "lost", "again", "stale"})
+
 _VERBS: Mapping[type, Verb] = {
     Grant: Verb.GRANT,
     Renew: Verb.RENEW,
@@ -140,6 +142,11 @@ def variant_of(job: Job) -> Variant:
     if job.live_attempt is not None and job.state in _KEPT:
         return _KEPT[job.state]
     return _PLAIN[job.state]
+
+
+def would_act(job: Job, verb: Verb) -> bool:
+    """Whether a command changes anything about a job in its present state."""
+    return TABLE[variant_of(job), verb] not in _WITHOUT_EFFECT
 
 
 def verb_of(command: JobCommand) -> Verb:

@@ -70,12 +70,14 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
 class Query:
     """A page of records: every ``where`` field has one of the values, ``since`` ≤ field < ``until``.
 
+    With a ``prefix``, only records whose key begins with it; those are found by the key alone, so it must be rare.
     Sorted by ``sort`` (then by key) and starting behind ``after``, the (sort value, key) of the last seen.
     """
 
     where: Mapping[str, tuple[str, ...]] = field(factory=dict)
     since: Mapping[str, int] = field(factory=dict)
     until: Mapping[str, int] = field(factory=dict)
+    prefix: str = ""
     sort: str
     descending: bool = False
     after: tuple[str | int, str] | None = None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
+
+import attrs
 
 from dispatch_core.kernel.permits import check_permit
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
 from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
+from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
 from dispatch_core.shell import queries
+from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
 from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
@@ -25,7 +29,13 @@ from dispatch_core.vocabulary.bounds import problems_as
 from dispatch_core.vocabulary.context import LOCAL, Context
 from dispatch_core.vocabulary.engines import Benchmark, Engine, HeartbeatAnswer, Profile, WantedState
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource
+from dispatch_core.vocabulary.ids import (
+    IdSource,
+    RandomIds,
+    RandomSecrets,
+    SecretSource,
+    beginning_of_job_id,
+)
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec
 from dispatch_core.vocabulary.keys import Key, digest_of, key_text
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
@@ -155,6 +165,50 @@ class Dispatcher:
         return cast(
             Job, self._do(c.Assign(job_id=job_id, engine_id=engine_id, until_us=until_us, reason=reason))
         )
+
+    def requeue_many(
+        self, query: Query, *, dry_run: bool = False, expected: int | None = None, limit: int = BULK_MAX
+    ) -> BulkReport:
+        """Requeue the jobs a query finds, oldest first, at most ``limit`` (≤ 1,000) a call.
+
+        First a dry run, which counts; then with ``expected``, the count, or CountChangedError refuses it.
+        To go on, put the report's ``next`` into the query's ``after`` and expect its ``remaining``.
+        """
+        return self._many(
+            Verb.REQUEUE, lambda job_id: c.Requeue(job_id=job_id), query, dry_run, expected, limit
+        )
+
+    def cancel_many(
+        self,
+        query: Query,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
+        expected: int | None = None,
+        limit: int = BULK_MAX,
+    ) -> BulkReport:
+        """Cancel the jobs a query finds; in steps, as ``requeue_many``."""
+
+        def cancel(job_id: str) -> c.Cancel:
+            return c.Cancel(job_id=job_id, reason=reason)
+
+        return self._many(Verb.CANCEL, cancel, query, dry_run, expected, limit)
+
+    def _many(
+        self,
+        verb: Verb,
+        command: Callable[[str], c.Requeue | c.Cancel],
+        query: Query,
+        dry_run: bool,
+        expected: int | None,
+        limit: int,
+    ) -> BulkReport:
+        bulk = Bulk(verb=verb, command=command, query=query, expected=expected, limit=limit)
+        bulk.check(dry_run=dry_run)
+        found = self._ask(look, bulk)
+        if dry_run:
+            return BulkReport(count=found.count)
+        return carry_out(bulk, found, self._committer, self._context)
 
     def delete(self, job_id: str) -> Job:
         """Soft-delete; a waiting job is cancelled first, a running one is refused."""
@@ -310,6 +364,14 @@ class Dispatcher:
         with self._house.storage.read() as snapshot:
             return question(snapshot, self._house, self._context, *arguments)
 
+    def resolve_job_id(self, text: str) -> str:
+        """The id that a text means: an id, or the beginning of one (≥ 4 digits, with or without ``job-``).
+
+        Raises AmbiguousIdError if several jobs begin so. Whether a whole id exists is left to the verb.
+        """
+        beginning = beginning_of_job_id(text)
+        return text if beginning is None else self._ask(queries.resolve, text, beginning)
+
     def job(self, job_id: str) -> Job:
         """One job. Raises UnknownJobError."""
         return self._ask(queries.job, job_id)
@@ -317,6 +379,24 @@ class Dispatcher:
     def jobs(self, query: Query) -> Page:
         """A page of this tenant's jobs; soft-deleted ones only if ``where`` names ``deleted``."""
         return self._ask(queries.jobs, query)
+
+    def export_jobs(self, query: Query) -> Iterator[Job]:
+        """Every job a query finds, one page of ``query.limit`` in memory at a time.
+
+        Each page is read when it is reached. In the order of creation every job comes once.
+        """
+        while True:
+            page = self.jobs(query)
+            yield from (each for each in page.records if isinstance(each, Job))
+            if page.next is None:
+                return
+            query = attrs.evolve(query, after=page.next)
+
+    def export_events(self, after: Cursor | None = None, *, page: int = 1_000) -> Iterator[Recorded]:
+        """Every event behind a cursor up to now, in commit order, one page in memory at a time."""
+        while rows := self.events(after, limit=page):
+            yield from rows
+            after = (rows[-1].tx, rows[-1].n)
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """Every attempt of a job, first to last."""
@@ -326,9 +406,12 @@ class Dispatcher:
         """One engine with its pulse and open attempts. Raises UnknownEngineError."""
         return self._ask(queries.engine, engine_id, engine_id=engine_id)
 
-    def engines(self, *, left: bool = False) -> list[EngineStatus]:
-        """This tenant's engines by id; those that have left only if asked for."""
-        return self._ask(queries.engines, left)
+    def engines(self, *, left: bool = False, order: str = "id") -> list[EngineStatus]:
+        """This tenant's engines, those that have left only if asked for.
+
+        ``order`` is ``id``, ``hostname`` or ``last_seen``, with a dash before it the other way round; ties by id.
+        """
+        return self._ask(queries.engines, left, order)
 
     def history(self, job_id: str, *, after: Cursor | None = None, limit: int = 1_000) -> list[Recorded]:
         """What became of a job, oldest first, one row per version."""

@@ -13,6 +13,7 @@ import attrs
 
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
 from dispatch_core.ports.storage import Recorded
+from dispatch_core.shell.bulk import BulkReport
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
@@ -20,7 +21,7 @@ from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
 from dispatch_core.vocabulary.commands import Edit
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.jobs import Job, JobError, JobSize, JobSpec
+from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Job, JobError, JobSize, JobSpec
 from dispatch_core.vocabulary.keys import Key
 
 Form = dict[str, Any]
@@ -49,7 +50,7 @@ def parse_instant(text: object, path: str) -> int:
 
 
 def spec_from_form(data: object) -> JobSpec:
-    """A job spec from its edge form. ``not_before``, ``size.size_mb`` and ``size.duration_s`` are edge names."""
+    """A job spec from its edge form. ``not_before``, ``max_retries`` and some of ``size`` are edge names."""
     return parse(JobSpec, _to_stored(data))
 
 
@@ -81,7 +82,24 @@ def _to_stored(data: object) -> object:
         stored["not_before_us"] = None if at is None else parse_instant(at, "/not_before")
     if isinstance(stored.get("size"), Mapping):
         stored["size"] = _size_to_stored(stored["size"])
+    if "max_retries" in stored:
+        stored["retry"] = _retry_to_stored(stored.pop("max_retries"), stored.get("retry") or {})
     return stored
+
+
+def _retry_to_stored(retries: object, retry: object) -> object:
+    """``max_retries`` counts what comes after the first attempt."""
+    if isinstance(retries, float) and retries.is_integer():
+        retries = int(retries)
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries < ATTEMPTS_MAX:
+        message = f"must be a whole number from 0 to {ATTEMPTS_MAX - 1}"
+        raise InvalidCommandError([FieldProblem("/max_retries", message)])
+    if not isinstance(retry, Mapping):
+        return retry
+    if "max_attempts" in retry:
+        message = "says the same as retry.max_attempts, which counts the first attempt, too; give one"
+        raise InvalidCommandError([FieldProblem("/max_retries", message)])
+    return {**retry, "max_attempts": retries + 1}
 
 
 def _size_to_stored(size: Mapping[str, object]) -> Form:
@@ -122,8 +140,8 @@ def key_form(key: Key) -> Form:
     }
 
 
-def job_form(job: Job) -> Form:
-    """Everything there is to say of a job."""
+def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
+    """Everything there is to say of a job; ``attempts_cap`` is that of the dispatcher's settings."""
     spec = job.spec
     return {
         "id": job.id,
@@ -135,6 +153,7 @@ def job_form(job: Job) -> Form:
         "size": size_form(spec.size),
         "requirements": list(spec.requirements),
         "retry": _all(spec.retry),
+        "max_attempts_effective": min(spec.retry.max_attempts, attempts_cap),
         "timeouts": _all(spec.timeouts),
         "note": spec.note,
         "version": job.version,
@@ -204,7 +223,7 @@ def attempt_form(attempt: Attempt) -> Form:
     }
 
 
-def lease_form(lease: Lease) -> Form:
+def lease_form(lease: Lease, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
     """What a claim returns: the token to report with, the deadline, and the job."""
     return {
         "job_id": lease.job.id,
@@ -215,7 +234,7 @@ def lease_form(lease: Lease) -> Form:
         "granted_at": instant(lease.granted_us),
         "deadline_at": instant(lease.deadline_us),
         "ttl_s": lease.ttl_us / SECOND_US,
-        "job": job_form(lease.job),
+        "job": job_form(lease.job, attempts_cap=attempts_cap),
     }
 
 
@@ -261,6 +280,16 @@ def engine_form(engine: Engine, pulse: EnginePulse | None, attempts: tuple[Attem
         "disk_free_bytes": pulse.disk_free_bytes if pulse else None,
         "load": pulse.load if pulse else None,
         "attempts": [attempt_form(each) for each in attempts],
+    }
+
+
+def bulk_form(report: BulkReport) -> Form:
+    """What a verb for many jobs found and did; the place where it goes on is the frontend's to write."""
+    return {
+        "count": report.count,
+        "done": [job.id for job in report.done],
+        "refused": [_all(each) for each in report.refused],
+        "remaining": report.remaining,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 from attrs import frozen
@@ -20,6 +20,7 @@ from dispatch_core.vocabulary.bounds import problems_of
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
 from dispatch_core.vocabulary.errors import (
+    AmbiguousIdError,
     FieldProblem,
     InvalidCommandError,
     UnknownEngineError,
@@ -69,8 +70,24 @@ def jobs(snapshot: Transaction, house: House, context: Context, query: Query) ->
     """A page of the tenant's jobs."""
     if problems := [*problems_of(query), *_strange_names(query)]:
         raise InvalidCommandError(problems)
-    where = {"deleted": ("no",), **query.where, "tenant": (context.tenant,)}
+    asked = query.where.get("tenant", (context.tenant,))
+    mine = (context.tenant,) if context.tenant in asked else ()  # others' jobs are not there to be found
+    where = {"deleted": ("no",), **query.where, "tenant": mine}
     return snapshot.find(RecordType.JOB, attrs.evolve(query, where=where))
+
+
+def resolve(snapshot: Transaction, house: House, context: Context, text: str, beginning: str) -> str:
+    """The id of the tenant's one job that a text means. Raises AmbiguousIdError, UnknownJobError."""
+    known = snapshot.load([(RecordType.JOB, text)]).get((RecordType.JOB, text))
+    if isinstance(known, Job) and known.tenant == context.tenant:
+        return text
+    query = Query(prefix=beginning, where={"tenant": (context.tenant,)}, sort="created_us")
+    found = [each.key for each in snapshot.find(RecordType.JOB, attrs.evolve(query, limit=6)).records]
+    if len(found) > 1:
+        raise AmbiguousIdError(text, found[:5])
+    if not found:
+        raise UnknownJobError(f"there is no job {text}")
+    return found[0]
 
 
 def _strange_names(query: Query) -> Iterator[FieldProblem]:
@@ -101,11 +118,28 @@ def engine(snapshot: Transaction, house: House, context: Context, engine_id: str
     return statuses(snapshot, [found])[0]
 
 
-def engines(snapshot: Transaction, house: House, context: Context, left: bool) -> list[EngineStatus]:
-    """The tenant's engines by id."""
+ENGINE_SORTS: Mapping[str, Callable[[EngineStatus], str | int | None]] = {
+    "id": lambda status: status.engine.id,
+    "hostname": lambda status: str(status.engine.profile.facts.get("hostname") or "") or None,
+    "last_seen": lambda status: None if status.pulse is None else status.pulse.seen_us,
+}
+ENGINE_ORDERS = (*ENGINE_SORTS, *(f"-{name}" for name in ENGINE_SORTS))
+"""How engines may be sorted; a dash turns the order round."""
+
+
+def engines(
+    snapshot: Transaction, house: House, context: Context, left: bool, order: str = "id"
+) -> list[EngineStatus]:
+    """The tenant's engines. Those equal in an order come by id; those it says nothing of come last."""
+    if order not in ENGINE_ORDERS:
+        raise InvalidCommandError([FieldProblem("/order", f"is not one of {', '.join(ENGINE_ORDERS)}")])
     mine = [each for each in all_engines(snapshot) if each.tenant == context.tenant]
     shown = [each for each in mine if left or each.seen is not Seen.LEFT]
-    return statuses(snapshot, sorted(shown, key=lambda each: each.id))
+    found = statuses(snapshot, sorted(shown, key=lambda each: each.id))
+    value = ENGINE_SORTS[order.removeprefix("-")]
+    known = [each for each in found if value(each) is not None]
+    unknown = [each for each in found if value(each) is None]
+    return sorted(known, key=value, reverse=order.startswith("-")) + unknown  # type: ignore[arg-type]  # no None is left
 
 
 def statuses(snapshot: Transaction, found: Sequence[Engine]) -> list[EngineStatus]:

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from dispatch_core.vocabulary.bounds import Bound, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX
 
 
 @frozen(kw_only=True)
@@ -21,7 +22,7 @@ class Settings:
     late_report_s: Annotated[float, Bound(0, 7 * 86_400)] = 600.0
     cancel_grace_s: Annotated[float, Bound(0.1, 86_400)] = 60.0
     give_backs_max: Annotated[int, Bound(0, 1_000)] = 16
-    attempts_cap: Annotated[int, Bound(1, 100)] = 100
+    attempts_cap: Annotated[int, Bound(1, ATTEMPTS_MAX)] = ATTEMPTS_MAX
     receipt_ttl_s: Annotated[float, Bound(60, 366 * 86_400)] = 7 * 86_400.0
     tick_s: Annotated[float, Bound(0.01, 60)] = 0.5
     tick_rows_max: Annotated[int, Bound(1, 10_000)] = 500

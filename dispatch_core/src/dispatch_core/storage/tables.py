@@ -187,7 +187,8 @@ def _matching(
     until = [(fields[name], bound) for name, bound in query.until.items()]
     for record in records:
         if (
-            all(value(record) in values for value, values in wanted)
+            record.key.startswith(query.prefix)
+            and all(value(record) in values for value, values in wanted)
             and all(_number(value(record), bound - 1) >= bound for value, bound in since)
             and all(_number(value(record), bound) < bound for value, bound in until)
         ):

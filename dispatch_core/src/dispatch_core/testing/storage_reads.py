@@ -200,6 +200,35 @@ class ReadingLaws:
             found = self._find(storage, RecordType.JOB, Query(sort="created_us", **query)).records
             assert "".join(job.key for job in found) == expected, query
 
+    def test_a_prefix_is_one_of_the_key(self, storage: Storage) -> None:
+        keys = ["ab", "abc", "abd", "ac", "a", "AB", "ab" + NASTY_TEXT, "ab\U0010ffff", "ac%", "b_"]
+        save(storage, added(*(a_job(key, tenant="other" if key == "abd" else "t") for key in keys)))
+        mine = {"where": {"tenant": ("t",)}}
+        cases: Sequence[tuple[str, Any, set[str]]] = [
+            ("ab", {}, {key for key in keys if key.startswith("ab")}),
+            ("ab", mine, {key for key in keys if key.startswith("ab")} - {"abd"}),
+            ("abc", mine, {"abc"}),
+            ("ab\U0010ffff", mine, {"ab\U0010ffff"}),
+            ("ac%", mine, {"ac%"}),
+            ("a_", mine, set()),
+            ("b", {"where": {"tenant": ("t", "u")}}, {"b_"}),
+        ]
+        for prefix, rest, expected in cases:
+            query = Query(sort="created_us", prefix=prefix, **rest)
+            found = self._find(storage, RecordType.JOB, query).records
+            assert {job.key for job in found} == expected, prefix
+
+    def test_a_prefix_goes_with_pages_and_every_type(self, storage: Storage) -> None:
+        jobs = [a_job(f"{letter}{n}", created_us=9 - n) for n in range(5) for letter in "xy"]
+        save(storage, added(*jobs, an_engine("x1"), an_attempt("x", 1), an_attempt("y", 1)))
+        query = Query(sort="created_us", prefix="x", limit=3)
+        first = self._find(storage, RecordType.JOB, query)
+        rest = self._find(storage, RecordType.JOB, attrs.evolve(query, after=first.next))
+        assert [job.key for job in [*first.records, *rest.records]] == ["x4", "x3", "x2", "x1", "x0"]
+        of_x = Query(sort="tenant", prefix="x", where={"tenant": ("default",)})
+        assert self._find(storage, RecordType.ENGINE, of_x).records == [an_engine("x1")]
+        assert self._find(storage, RecordType.ATTEMPT, of_x).records == [an_attempt("x", 1)]
+
     def test_a_query_for_a_field_nobody_keeps_is_a_programmers_error(self, storage: Storage) -> None:
         for query in (Query(sort="none"), Query(sort="tenant", where={"none": ("x",)})):
             with pytest.raises(KeyError):

@@ -47,6 +47,22 @@ class UnknownJobError(CommandRejectedError):
     code = "unknown-job"
 
 
+class AmbiguousIdError(CommandRejectedError):
+    """A shortened id stands for several jobs; ``candidates`` names up to five of them."""
+
+    code = "ambiguous-id"
+
+    def __init__(self, text: str, candidates: Sequence[str]) -> None:
+        self.candidates = tuple(candidates)
+        super().__init__(f"{text} is the beginning of several ids, such as {', '.join(self.candidates)}")
+
+
+class CountChangedError(CommandRejectedError):
+    """As many jobs as the caller expects do not fit any more: look again before many are changed."""
+
+    code = "count-changed"
+
+
 class UnknownEngineError(CommandRejectedError):
     """No such engine for this tenant, or it has left and must register again."""
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_DIGITS = 26
 _SECRET_DIGITS = 52
+_JOB = "job-"
+_SHORT = re.compile(rf"(?:{_JOB})?([{_ALPHABET}]{{4,{_ID_DIGITS - 1}}})")
 
 
 def crockford(number: int, digits: int = _ID_DIGITS) -> str:
     """``number`` in lower-case Crockford base32, most significant digit first, exactly ``digits`` long."""
     return "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in range(digits - 1, -1, -1))
+
+
+def beginning_of_job_id(text: str) -> str | None:
+    """The beginning of an id that a text may stand for: at least four of its digits, with or without ``job-``.
+
+    >>> beginning_of_job_id("7k3m"), beginning_of_job_id("job-7k3m9"), beginning_of_job_id("7k3")
+    ('job-7k3m', 'job-7k3m9', None)
+    """
+    found = _SHORT.fullmatch(text)
+    return _JOB + found[1] if found else None
 
 
 class IdSource(Protocol):

@@ -14,6 +14,7 @@ Text = Annotated[str, Length(1, 255)]
 Note = Annotated[str, Length(0, 1_000)]
 Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 Natural = Annotated[int, Bound(0, INT_MAX)]
+ATTEMPTS_MAX = 100
 Instant = Annotated[int, Bound(0, 253_402_300_799_999_999)]
 """Microseconds since 1970 UTC, up to the end of the year 9999."""
 
@@ -53,7 +54,7 @@ class JobSize:
 class Retry:
     """How often and how soon a job is tried again: delay = first · factor^(n−1), capped, then jittered."""
 
-    max_attempts: Annotated[int, Bound(1, 100)] = 4
+    max_attempts: Annotated[int, Bound(1, ATTEMPTS_MAX)] = 4
     first_delay_s: Seconds = 5.0
     factor: Annotated[float, Bound(1, 10)] = 2.0
     delay_max_s: Seconds = 600.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, select, tuple_
 
 from dispatch_core.ports.storage import Query
 from dispatch_core.storage.sql import schema
@@ -15,6 +15,8 @@ from dispatch_core.storage.sql.statements import Statement, among, compiled
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 
 NULLABLE = frozenset({"engine_id"})
+_LAST = "\U0010ffff" * 8
+"""Behind a prefix, this sorts after whatever a key goes on with."""
 SHAPES_MAX = 500
 
 
@@ -26,6 +28,7 @@ class Shape:
     several: tuple[str, ...]
     since: tuple[str, ...]
     until: tuple[str, ...]
+    prefix: bool
     sort: str
     descending: bool
     after: bool
@@ -38,6 +41,7 @@ def shape_of(query: Query) -> Shape:
         several=tuple(sorted(name for name, values in query.where.items() if len(values) != 1)),
         since=tuple(sorted(query.since)),
         until=tuple(sorted(query.until)),
+        prefix=bool(query.prefix),
         sort=query.sort,
         descending=query.descending,
         after=query.after is not None,
@@ -76,7 +80,10 @@ class Pages:
         fields = self._form.fields
         if self._form.table is schema.records:
             yield schema.records.c.type == bindparam("type", self._form.record_type.value)
-        yield from (fields[name] == bindparam(f"is_{name}") for name in shape.one)
+        if shape.prefix:
+            yield self._form.key_text.between(bindparam("prefix"), bindparam("prefix_end"))
+        compared = _unindexed if shape.prefix else _as_it_is
+        yield from (compared(fields[name]) == bindparam(f"is_{name}") for name in shape.one)
         yield from (among(fields[name], f"in_{name}") for name in shape.several)
         yield from (fields[name] >= bindparam(f"since_{name}") for name in shape.since)
         yield from (fields[name] <= bindparam(f"until_{name}") for name in shape.until)
@@ -94,6 +101,9 @@ class Pages:
                 yield f"in_{name}", dumps([value for value in fitting if value is not None])
         yield from ((f"since_{name}", _clamped(bound)) for name, bound in query.since.items())
         yield from ((f"until_{name}", _clamped(bound - 1)) for name, bound in query.until.items())
+        if query.prefix:
+            yield "prefix", _clean(query.prefix)
+            yield "prefix_end", _clean(query.prefix) + _LAST
         if query.after is not None:
             value, key = query.after
             yield "after_value", _clamped(value) if isinstance(value, int) else _clean(value)
@@ -104,6 +114,15 @@ class Pages:
         """A text to compare with; None, which equals nothing, if no record can have it."""
         numeric = isinstance(self._form.fields[name].type, BigInteger)
         return None if numeric or text_problem(text) else text
+
+
+def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return column
+
+
+def _unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same value as an expression, so that no planner takes its index for better than the key's."""
+    return column if isinstance(column.type, BigInteger) else column.concat(literal_column("''"))
 
 
 def _clamped(value: int) -> int:

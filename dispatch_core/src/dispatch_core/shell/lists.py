@@ -1,0 +1,119 @@
+"""Lists at the edge: which jobs, in which order, and which fields of each; the same words in every frontend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
+
+from attrs import frozen
+
+from dispatch_core.ports.storage import Query
+from dispatch_core.shell.forms import Form, engine_form, job_form, parse_instant
+from dispatch_core.shell.parse import parse
+from dispatch_core.vocabulary.bounds import Length
+from dispatch_core.vocabulary.engines import Engine, Profile, Seen, Wanted
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.jobs import Job, JobSpec, JobState, Text
+
+_SORTS: Mapping[str, str] = {
+    "created_at": "created_us",
+    "updated_at": "updated_us",
+    "priority": "priority",
+}
+JOB_ORDERS = (*_SORTS, *(f"-{name}" for name in _SORTS))
+"""How jobs may be sorted; a dash turns the order round. The first is what is used if nothing is said."""
+
+_JOB = Job(id="", tenant="", version=1, spec=JobSpec(), state=JobState.PENDING, created_us=0, updated_us=0)
+_ENGINE = Engine(
+    id="", tenant="", version=1, profile=Profile(), session="", seen=Seen.LIVE, wanted=Wanted(),
+    registered_us=0, updated_us=0,
+)  # fmt: skip
+JOB_FIELDS = tuple(job_form(_JOB))
+"""The fields of a job's form."""
+ENGINE_FIELDS = tuple(engine_form(_ENGINE, None))
+"""The fields of an engine's form."""
+
+Values = Annotated[tuple[Text, ...], Length(0, 50)]
+Time = str | None
+
+
+@frozen(kw_only=True)
+class JobFilter:
+    """Which jobs: those that fit every field given. A field that takes several values is fit by any of them.
+
+    Times are RFC 3339 text: since ≤ the job's time < until.
+    """
+
+    state: Annotated[tuple[JobState, ...], Length(0, 50)] = ()
+    kind: Values = ()
+    engine: Values = ()
+    tenant: Values = ()
+    deleted: bool = False
+    created_since: Time = None
+    created_until: Time = None
+    updated_since: Time = None
+    updated_until: Time = None
+
+    def query(self, order: str = JOB_ORDERS[0], **rest: Any) -> Query:
+        """The query for it in an order of ``JOB_ORDERS``. Raises InvalidCommandError for a time that is none."""
+        where: dict[str, tuple[str, ...]] = {
+            "state": tuple(state.value for state in self.state),
+            "kind": self.kind,
+            "engine_id": self.engine,
+            "tenant": self.tenant,
+            "deleted": ("yes",) if self.deleted else (),
+        }
+        return Query(
+            where={name: values for name, values in where.items() if values},
+            since=self._bounds("since"),
+            until=self._bounds("until"),
+            sort=_SORTS[order.removeprefix("-")],
+            descending=order.startswith("-"),
+            **rest,
+        )
+
+    def _bounds(self, end: str) -> dict[str, int]:
+        given = {name: getattr(self, f"{name}_{end}") for name in ("created", "updated")}
+        return {
+            f"{name}_us": parse_instant(text, f"/{name}_{end}")
+            for name, text in given.items()
+            if text is not None
+        }
+
+
+def filter_from_form(data: object) -> JobFilter:
+    """A filter from JSON; one value may stand without a list. Raises InvalidCommandError."""
+    if isinstance(data, Mapping):
+        several = ("state", "kind", "engine", "tenant")
+        data = {
+            name: [each] if name in several and isinstance(each, str) else each for name, each in data.items()
+        }
+    return parse(JobFilter, data)
+
+
+def checked_fields(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """The names, none of them twice. Raises InvalidCommandError for one that is not known, with a hint."""
+    problems = [
+        FieldProblem("/fields", f"{name[:64]!r} is not a field; {hint(name, known)}")
+        for name in names
+        if name not in known
+    ]
+    if problems:
+        raise InvalidCommandError(problems)
+    return tuple(dict.fromkeys(names))
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """What somebody who wrote ``name`` may have meant.
+
+    >>> hint("stat", ("id", "state")), hint("x", ("id", "state"))
+    ("did you mean 'state'?", 'known: id, state')
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+def only(form: Form, fields: Sequence[str]) -> Form:
+    """These fields of a form, in their order; all of it if none is named."""
+    return {name: form[name] for name in fields} if fields else form
