@@ -88,6 +88,7 @@ LINKS = {kind.__name__: f"#{kind.__name__.lower()}" for kind in FORMS} | {"JobEr
 INSTANT = "time with its zone, such as `2030-01-31T12:00:00Z`"
 # Fields that the edge names or writes otherwise than the class: its name there, and its type in words.
 EDGE = {
+    "JobSpec.retry": ("retry", "object ([Retry](#retry)); or `max_retries`, attempts after the first"),
     "JobSpec.not_before_us": ("not_before", f"{INSTANT}; or null"),
     "Edit.not_before_us": ("not_before", f"{INSTANT}; or null"),
     "Assignment.until": ("until", f"{INSTANT}; or null"),

@@ -51,6 +51,8 @@ _BY_CODE: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "unknown-engine": ExitCode.NOT_FOUND,
         "unknown-key": ExitCode.NOT_FOUND,
         "forbidden": ExitCode.UNAUTHORISED,
+        "ambiguous-id": ExitCode.REFUSED,
+        "count-changed": ExitCode.REFUSED,
         "wrong-state": ExitCode.REFUSED,
         "lease-lost": ExitCode.REFUSED,
         "session-replaced": ExitCode.REFUSED,

@@ -22,6 +22,8 @@ _CORE: Mapping[str, tuple[int, str]] = {
     "unknown-engine": (404, "There is no such engine"),
     "unknown-key": (404, "There is no such key"),
     "forbidden": (403, "This key may not do that"),
+    "ambiguous-id": (409, "The id stands for several jobs"),
+    "count-changed": (409, "Not as many jobs as expected"),
     "wrong-state": (409, "The present state does not allow this"),
     "lease-lost": (409, "The lease is lost: stop this work"),
     "session-replaced": (409, "A newer start of this engine has registered"),

@@ -109,13 +109,14 @@ def test_a_foreign_lease_in_a_heartbeat_is_lost(dispatcher: Dispatcher, other: D
 
 
 def test_lists_and_counts_are_the_tenants_own(dispatcher: Dispatcher, other: Dispatcher) -> None:
-    """Jobs, engines, statistics; a query for another tenant's is answered with one's own."""
+    """Jobs, engines, statistics; a query for another tenant's finds nothing."""
     start(dispatcher)
     mine = dispatcher.submit_many([spec(), spec()])
     theirs = other.submit(spec())
     assert {job.key for job in dispatcher.jobs(Query(sort="created_us")).records} == {job.id for job in mine}
-    spied = other.jobs(Query(sort="created_us", where={"tenant": ("default",)}))
-    assert [job.key for job in spied.records] == [theirs.id]
+    assert other.jobs(Query(sort="created_us", where={"tenant": ("default",)})).records == []
+    both = other.jobs(Query(sort="created_us", where={"tenant": ("default", "other")}))
+    assert [job.key for job in both.records] == [theirs.id]
     assert other.engines() == []
     assert (other.stats().accepted, dispatcher.stats().accepted) == (1, 2)
     assert other.stats().engines["live"] == 0
