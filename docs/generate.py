@@ -40,7 +40,7 @@ from dispatch_core import (
     Timeouts,
     TranscodeParameters,
 )
-from dispatch_core.forms import Form, explanation_form, job_form, lease_form
+from dispatch_core.forms import Form, JobFilter, explanation_form, job_form, lease_form
 from dispatch_core.kernel.lifecycle import CELLS
 from dispatch_core.kernel.table import TABLE, Variant, Verb
 from dispatch_core.storage import MemoryStorage
@@ -72,6 +72,9 @@ FORMS: Mapping[type, Sequence[type]] = {
     TranscodeParameters: (),
     Edit: (),
     forms.Because: (commands.Cancel,),
+    JobFilter: (),
+    forms.ManyJobs: (),
+    forms.ManyJobsBecause: (commands.Cancel,),
     forms.Assignment: (commands.Assign,),
     Profile: (),
     Benchmark: (),
@@ -91,6 +94,14 @@ EDGE = {
     "JobSpec.retry": ("retry", "object ([Retry](#retry)); or `max_retries`, attempts after the first"),
     "JobSpec.not_before_us": ("not_before", f"{INSTANT}; or null"),
     "Edit.not_before_us": ("not_before", f"{INSTANT}; or null"),
+    "ManyJobs.filter": ("filter", "object ([JobFilter](#jobfilter)); `state` is required"),
+    "ManyJobsBecause.filter": ("filter", "object ([JobFilter](#jobfilter)); `state` is required"),
+    "ManyJobs.limit": ("limit", "whole number from 1 to 1,000"),
+    "ManyJobsBecause.limit": ("limit", "whole number from 1 to 1,000"),
+    **{
+        f"JobFilter.{name}": (name, f"{INSTANT}; or null")
+        for name in ("created_since", "created_until", "updated_since", "updated_until")
+    },
     "Assignment.until": ("until", f"{INSTANT}; or null"),
     "JobSize.size_bytes": ("size_bytes", "whole number; or `size_mb`, a number of megabytes"),
     "JobSize.duration_us": ("duration_s", "number of seconds; or `duration_us`, a whole number"),

@@ -11,9 +11,10 @@ from dispatch_http import problems
 from dispatch_http.admission import Admission, Gate
 from dispatch_http.auth import Auth
 from dispatch_http.desk import Desk
-from dispatch_http.headers import Hygiene, Ids, Stamp, StampedRequest
+from dispatch_http.headers import Hygiene, Stamp, StampedRequest
 from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
 from dispatch_http.legacy.kind import DISTCONV
+from dispatch_http.naming import Ids
 from dispatch_http.observing import Log, Metrics, Observe, make_log
 from dispatch_http.routes import routes
 from dispatch_http.settings import HttpSettings
@@ -46,7 +47,7 @@ def create_app(
         auth = FleetAuth(Auth(settings, table), settings.legacy_keys, desk)
     app = DispatchApp(
         request_type=StampedRequest,
-        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), auth, Ids()],
+        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), auth, Ids(desk)],
     )
     app.gate = gate
     app.log = log

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
 from attrs import frozen
 
-from dispatch_core import Context, Dispatcher
+from dispatch_core import Context, Dispatcher, Job
+from dispatch_core.forms import Form, job_form, only
 from dispatch_http.admission import Gate
 from dispatch_http.body import read_json
 from dispatch_http.headers import receipt_key, refuse_conditions
@@ -34,6 +36,10 @@ class Desk:
         if not conditional:
             refuse_conditions(req)
         return self.dispatcher.acting(_context(req, receipt_key(req)))
+
+    def job_form(self, job: Job, fields: Sequence[str] = ()) -> Form:
+        """A job as this server shows it, or these fields of it."""
+        return only(job_form(job, attempts_cap=self.dispatcher.settings.attempts_cap), fields)
 
     def body(self, req: falcon.Request, *, clean: bool = True) -> Any:
         """The JSON body, ``{}`` if there is none. Raises Refusal."""

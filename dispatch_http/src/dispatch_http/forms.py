@@ -37,6 +37,24 @@ class Because:
 
 
 @frozen(kw_only=True)
+class ManyJobs:
+    """A verb for the jobs of a filter: first with ``dry_run``, then with the count it told as ``expected``."""
+
+    filter: JsonObject
+    dry_run: bool = False
+    expected: int | None = None
+    limit: int = 1_000
+    cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class ManyJobsBecause(ManyJobs):
+    """The same with a reason."""
+
+    reason: str = ""
+
+
+@frozen(kw_only=True)
 class Assignment:
     """Where the next grant goes; ``engine_id`` null ends it. ``until`` is an RFC 3339 time."""
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import falcon
 
-from dispatch_core import UnknownEngineError, UnknownJobError
-from dispatch_http.grammar import ATTEMPT, ENGINE_ID, HOST, JOB_ID, RECEIPT_KEY, REQUEST_ID
+from dispatch_http.grammar import HOST, RECEIPT_KEY, REQUEST_ID
 from dispatch_http.problems import Refusal
 
 _STRONG_TAG = re.compile(r'"([1-9][0-9]{0,18})"')
@@ -62,21 +60,6 @@ class Hygiene:
             raise Refusal("invalid-header", "Host must be one host with an optional port")
         if not req.env.get("REQUEST_URI", "/").startswith(("/", "*")):
             raise Refusal("invalid-header", "the request target must be a path")
-
-
-class Ids:
-    """Middleware: an id in the path that no record can have is a record that does not exist."""
-
-    def process_resource(
-        self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, str]
-    ) -> None:
-        """Check the ids in the path, before anything else sees them."""
-        if not JOB_ID.fullmatch(params.get("job_id", "x")):
-            raise UnknownJobError("no job has such an id: ids have 1 to 64 of a-z, 0-9 and -")
-        if not ENGINE_ID.fullmatch(params.get("engine_id", "x")):
-            raise UnknownEngineError("no engine has such an id: ids have 1 to 100 letters, digits and . _ -")
-        if not ATTEMPT.fullmatch(params.get("number", "1")):
-            raise Refusal("unknown-attempt", "attempts are numbered from 1")
 
 
 def receipt_key(req: falcon.Request) -> str | None:

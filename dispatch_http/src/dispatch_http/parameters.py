@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import json
 import math
 import re
@@ -11,6 +10,8 @@ from collections.abc import Collection
 
 import falcon
 
+from dispatch_core import InvalidCommandError
+from dispatch_core.forms import hint, parse_instant
 from dispatch_http.grammar import ENGINE_ID, JOB_ID
 from dispatch_http.problems import Refusal
 
@@ -89,6 +90,25 @@ class Asked:
             raise refusal(name, "must be a number of seconds, such as 30 or 0.5")
         return min(float(value), le)
 
+    def instant(self, name: str) -> str | None:
+        """A time with its zone."""
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            parse_instant(value, "")
+        except InvalidCommandError as error:
+            raise refusal(name, error.problems[0].message) from None
+        return value
+
+    def fields(self, known: Collection[str], name: str = "fields") -> tuple[str, ...]:
+        """The fields that are wanted, separated by commas; none means all."""
+        values = tuple(word for value in self.texts(name, chars_max=2_000) for word in value.split(","))
+        for value in values:
+            if value not in known:
+                raise refusal(name, f"{value[:64]!r} is not a field; {hint(value, known)}")
+        return tuple(dict.fromkeys(values))
+
     def engine_id(self, name: str = "engine_id") -> str | None:
         """An engine's id."""
         value = self.text(name)
@@ -115,7 +135,12 @@ class Asked:
     def resume(self, sort: str, name: str = "cursor") -> tuple[int, str] | None:
         """Where a page of jobs goes on: the (sort value, id) of the last one seen in the same order."""
         value = self.text(name, chars_max=_CURSOR_CHARS_MAX)
-        return None if value is None else _decoded(value, sort, name)
+        if value is None:
+            return None
+        place = place_of(value, sort)
+        if place is None:
+            raise refusal(name, "is not a cursor of this list in this order")
+        return place
 
 
 def page_cursor(sort: str, after: tuple[str | int, str]) -> str:
@@ -123,7 +148,8 @@ def page_cursor(sort: str, after: tuple[str | int, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps([sort, *after]).encode()).decode().rstrip("=")
 
 
-def _decoded(text: str, sort: str, name: str) -> tuple[int, str]:
+def place_of(text: str, sort: str) -> tuple[int, str] | None:
+    """The place that a cursor of ``page_cursor`` stands for; None if it is none of this order."""
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         data = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -138,11 +164,8 @@ def _decoded(text: str, sort: str, name: str) -> tuple[int, str]:
         ):
             return value, job_id
         case _:
-            raise refusal(name, "is not a cursor of this list in this order")
+            return None
 
 
 def _hint(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"is not a known parameter; did you mean {close[0]!r}?"
-    return f"is not a known parameter; known: {', '.join(sorted(known)) or 'none'}"
+    return f"is not a known parameter; {hint(name, known) if known else 'there are none'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.observing import Metrics
-from dispatch_http.resources import engines, jobs, system, work
+from dispatch_http.resources import engines, jobs, many, system, work
 from dispatch_http.route import OPEN, Route
 
 
@@ -19,6 +19,9 @@ def _of_jobs(desk: Desk) -> list[Route]:
     change = {"PATCH": SUBMITTERS, "DELETE": SUBMITTERS}
     return [
         Route("/jobs", jobs.Jobs(desk), scope=read | act),
+        Route("/jobs/export", many.Export(desk), scope=read),
+        Route("/jobs:requeue", many.ManyVerb(desk, Dispatcher.requeue_many), scope={"POST": ADMINS}),
+        Route("/jobs:cancel", many.ReasonedManyVerb(desk, Dispatcher.cancel_many), scope={"POST": ADMINS}),
         Route("/jobs/{job_id}", jobs.OneJob(desk), scope=read | change),
         Route("/jobs/{job_id}/cancel", jobs.ReasonedJobVerb(desk, Dispatcher.cancel), scope=act),
         Route("/jobs/{job_id}/hold", jobs.ReasonedJobVerb(desk, Dispatcher.hold), scope=act),
@@ -30,6 +33,7 @@ def _of_jobs(desk: Desk) -> list[Route]:
         Route("/jobs/{job_id}/attempts", jobs.Attempts(desk), scope=read),
         Route("/jobs/{job_id}/attempts/{number}", jobs.OneAttempt(desk), scope=read),
         Route("/jobs/{job_id}/explain", jobs.Explain(desk), scope=read),
+        Route("/history/export", many.HistoryExport(desk), scope={"GET": ADMINS}),
     ]
 
 
@@ -48,6 +52,7 @@ def _of_engines(desk: Desk) -> list[Route]:
     return [
         Route("/engines", engines.Engines(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/{engine_id}", engines.OneEngine(desk), scope=one),
+        Route("/engines/{engine_id}/jobs", many.EngineJobs(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/{engine_id}/heartbeat", engines.Heartbeat(desk), scope=report),
         Route("/engines/{engine_id}/benchmarks", engines.Benchmarks(desk), scope=report),
         Route(

@@ -82,14 +82,20 @@ class JobFilter:
         }
 
 
-def filter_from_form(data: object) -> JobFilter:
-    """A filter from JSON; one value may stand without a list. Raises InvalidCommandError."""
+def filter_from_form(data: object, path: str = "") -> JobFilter:
+    """A filter from JSON; one value may stand without a list. Raises InvalidCommandError, pointing below ``path``."""
     if isinstance(data, Mapping):
         several = ("state", "kind", "engine", "tenant")
         data = {
             name: [each] if name in several and isinstance(each, str) else each for name, each in data.items()
         }
-    return parse(JobFilter, data)
+    found = parse(JobFilter, data, path)
+    try:
+        found.query()
+    except InvalidCommandError as error:
+        problems = [FieldProblem(path + each.path, each.message) for each in error.problems]
+        raise InvalidCommandError(problems) from None
+    return found
 
 
 def checked_fields(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import falcon
 from attrs import frozen
 
 from dispatch_core import Engine
-from dispatch_core.forms import engine_form, heartbeat_form, parse
+from dispatch_core.forms import ENGINE_FIELDS, ENGINE_ORDERS, engine_form, heartbeat_form, only, parse
 from dispatch_http.answers import send, send_engine
 from dispatch_http.desk import Desk
 from dispatch_http.forms import Because, Measurements, Nothing, Registration, SignOfLife
@@ -23,11 +23,12 @@ class Engines:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of them; those that have left only if asked for."""
-        asked = Asked(req, "left")
-        fleet = self.desk.asking(req).engines(left=asked.flag("left"))
-        send(
-            resp, {"engines": [engine_form(each.engine, each.pulse, tuple(each.attempts)) for each in fleet]}
-        )
+        asked = Asked(req, "left", "sort", "fields")
+        order = asked.choice("sort", ENGINE_ORDERS, ENGINE_ORDERS[0])
+        fields = asked.fields(ENGINE_FIELDS)
+        fleet = self.desk.asking(req).engines(left=asked.flag("left"), order=order)
+        forms = (engine_form(each.engine, each.pulse, tuple(each.attempts)) for each in fleet)
+        send(resp, {"engines": [only(form, fields) for form in forms]})
 
 
 @frozen
@@ -38,9 +39,9 @@ class OneEngine:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, engine_id: str) -> None:
         """Show it."""
-        Asked(req)
+        fields = Asked(req, "fields").fields(ENGINE_FIELDS)
         asking = self.desk.asking(req)
-        send_engine(resp, asking.engine(engine_id).engine, asking)
+        send_engine(resp, asking.engine(engine_id).engine, asking, fields=fields)
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, engine_id: str) -> None:
         """It presents itself: 201 the first time."""

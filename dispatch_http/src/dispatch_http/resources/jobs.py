@@ -7,12 +7,12 @@ from collections.abc import Callable
 import falcon
 from attrs import frozen
 
-from dispatch_core import Job, JobState, Query
+from dispatch_core import Job
 from dispatch_core.forms import (
+    JOB_FIELDS,
     attempt_form,
     edit_from_form,
     explanation_form,
-    job_form,
     parse,
     parse_instant,
     recorded_form,
@@ -22,13 +22,9 @@ from dispatch_http.answers import send, send_attempt, send_job
 from dispatch_http.desk import Desk
 from dispatch_http.forms import Assignment, Because, Nothing
 from dispatch_http.headers import if_version, unchanged
-from dispatch_http.parameters import Asked, page_cursor
+from dispatch_http.listing import page_limit, send_page
+from dispatch_http.parameters import Asked
 from dispatch_http.problems import Refusal
-
-PAGE_DEFAULT = 100
-# The names at the edge, and the stored fields they sort by.
-SORTS = {"created_at": "created_us", "updated_at": "updated_us", "priority": "priority"}
-_ORDERS = (*SORTS, *(f"-{name}" for name in SORTS))
 
 
 @frozen
@@ -42,38 +38,11 @@ class Jobs:
         Asked(req)
         job = self.desk.acting(req).submit(spec_from_form(self.desk.body(req)))
         resp.location = f"/jobs/{job.id}"
-        send_job(resp, job, 201)
+        send_job(resp, self.desk, job, 201)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A page of them."""
-        asked = Asked(req, "state", "kind", "engine", "deleted", "sort", "limit", "cursor")
-        order = asked.choice("sort", _ORDERS, "created_at")
-        page = self.desk.asking(req).jobs(
-            Query(
-                where=_where(asked),
-                sort=SORTS[order.removeprefix("-")],
-                descending=order.startswith("-"),
-                after=asked.resume(order),
-                limit=_limit(asked, self.desk),
-            )
-        )
-        jobs = [job_form(job) for job in page.records if isinstance(job, Job)]
-        send(resp, {"jobs": jobs, "next_cursor": page.next and page_cursor(order, page.next)})
-
-
-def _where(asked: Asked) -> dict[str, tuple[str, ...]]:
-    wanted = {
-        "state": asked.choices("state", [state.value for state in JobState]),
-        "kind": asked.texts("kind"),
-        "engine_id": asked.texts("engine", chars_max=100),
-        "deleted": ("yes",) if asked.flag("deleted") else (),
-    }
-    return {name: values for name, values in wanted.items() if values}
-
-
-def _limit(asked: Asked, desk: Desk) -> int:
-    page_max = desk.settings.page_max
-    return asked.whole("limit", default=min(PAGE_DEFAULT, page_max), ge=1, le=page_max)
+        send_page(req, resp, self.desk)
 
 
 @frozen
@@ -84,24 +53,24 @@ class OneJob:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Show it, unless the caller has this version already."""
-        Asked(req)
+        fields = Asked(req, "fields").fields(JOB_FIELDS)
         job = self.desk.asking(req).job(job_id)
         if unchanged(req, job.version):
             resp.status, resp.etag = 304, str(job.version)
         else:
-            send_job(resp, job)
+            send_job(resp, self.desk, job, fields=fields)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Edit it (merge patch), if it is still at the version that If-Match names."""
         Asked(req)
         acting = self.desk.acting(req, conditional=True)
         edit = edit_from_form(self.desk.body(req))
-        send_job(resp, acting.update(job_id, edit, if_version=if_version(req)))
+        send_job(resp, self.desk, acting.update(job_id, edit, if_version=if_version(req)))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Soft-delete it."""
         Asked(req)
-        send_job(resp, self.desk.acting(req).delete(job_id))
+        send_job(resp, self.desk, self.desk.acting(req).delete(job_id))
 
 
 @frozen
@@ -115,7 +84,7 @@ class JobVerb:
         """Do it."""
         Asked(req)
         parse(Nothing, self.desk.body(req))
-        send_job(resp, self.verb(self.desk.acting(req), job_id))
+        send_job(resp, self.desk, self.verb(self.desk.acting(req), job_id))
 
 
 @frozen
@@ -129,7 +98,7 @@ class ReasonedJobVerb:
         """Do it."""
         Asked(req)
         because = parse(Because, self.desk.body(req))
-        send_job(resp, self.verb(self.desk.acting(req), job_id, reason=because.reason))
+        send_job(resp, self.desk, self.verb(self.desk.acting(req), job_id, reason=because.reason))
 
 
 @frozen
@@ -144,7 +113,7 @@ class Assign:
         wish = parse(Assignment, self.desk.body(req))
         until = None if wish.until is None else parse_instant(wish.until, "/until")
         acting = self.desk.acting(req)
-        send_job(resp, acting.assign(job_id, wish.engine_id, until_us=until, reason=wish.reason))
+        send_job(resp, self.desk, acting.assign(job_id, wish.engine_id, until_us=until, reason=wish.reason))
 
 
 @frozen
@@ -156,7 +125,7 @@ class History:
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """A page of its events, oldest first."""
         asked = Asked(req, "cursor", "limit")
-        limit = _limit(asked, self.desk)
+        limit = page_limit(asked, self.desk)
         rows = self.desk.asking(req).history(job_id, after=asked.place(), limit=limit)
         events = [recorded_form(row) for row in rows]
         send(resp, {"events": events, "next_cursor": events[-1]["cursor"] if len(events) == limit else None})

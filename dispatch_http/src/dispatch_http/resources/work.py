@@ -13,6 +13,8 @@ from dispatch_http.desk import Desk
 from dispatch_http.forms import HeldToken, StatusReport, progress_report
 from dispatch_http.parameters import Asked
 
+_CLAIM_MAX = 100
+
 
 @frozen
 class NextJob:
@@ -21,24 +23,28 @@ class NextJob:
     desk: Desk
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Claim it: 201 with a lease, or 204 if there is nothing.
+        """Claim it: 201 with a lease, or 204 if there is nothing. With ``limit``, 201 with a list of leases.
 
         ``wait`` is how long the caller is ready to wait for work. If too many wait already, the answer
         comes at once, so a caller must be ready to be told "nothing" early.
         """
-        asked = Asked(req, "engine_id", "session", "wait")
+        asked = Asked(req, "engine_id", "session", "wait", "limit")
         engine_id = asked.required("engine_id", asked.engine_id())
         session = asked.required("session", asked.text("session"))
         wait_s = asked.seconds("wait", le=self.desk.settings.wait_max_s)
+        several = req.has_param("limit")
+        limit = asked.whole("limit", default=1, ge=1, le=_CLAIM_MAX)
         acting = self.desk.acting(req)
         with self.desk.gate.wait_place(wait_s) as granted_s:
-            leases = acting.claim(engine_id, session=session, wait_s=granted_s)
+            leases = acting.claim(engine_id, session=session, limit=limit, wait_s=granted_s)
         if not leases:
             resp.status = 204
             return
         lease = leases[0]
         resp.location = f"/jobs/{lease.job.id}/attempts/{lease.attempt}"
-        send(resp, lease_form(lease), 201)
+        cap = self.desk.dispatcher.settings.attempts_cap
+        forms = [lease_form(each, attempts_cap=cap) for each in leases]
+        send(resp, {"leases": forms} if several else forms[0], 201)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What a claim would see now. Changes nothing."""
