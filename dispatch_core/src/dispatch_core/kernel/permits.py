@@ -17,9 +17,9 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(("job", "jobs", "attempts", "history", "explain", "stats", "engines"), SUBMITTERS),
     **dict.fromkeys(("Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview"), ENGINES),
     **dict.fromkeys(("Renew", "ReportProgress", "Complete", "Fail", "GiveBack"), ENGINES),
-    "engine": SUBMITTERS | ENGINES,
+    **dict.fromkeys(("engine", "resolve"), SUBMITTERS | ENGINES),
     "probe": ANYONE,
-    **dict.fromkeys(("Assign", "SetWanted", "events"), ADMINS),
+    **dict.fromkeys(("Assign", "SetWanted", "events", "look_at_many"), ADMINS),
     **dict.fromkeys(("CreateKey", "RevokeKey", "RotateKey", "keys"), ADMINS),
 }
 

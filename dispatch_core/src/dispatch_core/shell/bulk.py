@@ -78,7 +78,7 @@ class Bulk:
         check(self.command("any"))
 
 
-def look(snapshot: Transaction, house: House, context: Context, bulk: Bulk) -> BulkReport:
+def look_at_many(snapshot: Transaction, house: House, context: Context, bulk: Bulk) -> BulkReport:
     """The jobs that it would change, the first of them as ``done``, the others counted."""
     chosen: list[Job] = []
     rest = 0

@@ -17,7 +17,7 @@ from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
 from dispatch_core.shell import queries
-from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look
+from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look_at_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
 from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
@@ -205,7 +205,7 @@ class Dispatcher:
     ) -> BulkReport:
         bulk = Bulk(verb=verb, command=command, query=query, expected=expected, limit=limit)
         bulk.check(dry_run=dry_run)
-        found = self._ask(look, bulk)
+        found = self._ask(look_at_many, bulk)
         if dry_run:
             return BulkReport(count=found.count)
         return carry_out(bulk, found, self._committer, self._context)
