@@ -32,7 +32,7 @@ from dispatch_core import (
 )
 from dispatch_core.kernel.permits import PERMITS
 from dispatch_core.ports.storage import ChangeSet, Storage
-from dispatch_core.shell import queries
+from dispatch_core.shell import bulk, queries
 from dispatch_core.shell.handlers.keys import KEYS_MAX
 from dispatch_core.storage import MemoryStorage
 from dispatch_core.testing.samples import a_key, added, save
@@ -310,13 +310,17 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "preview": lambda d, _: d.preview("e1"),
     "stats": lambda d, _: d.stats(),
     "keys": lambda d, _: d.keys(),
+    "resolve": lambda d, lease: d.resolve_job_id(lease.job.id[:12]),
+    "look_at_many": lambda d, _: d.requeue_many(
+        Query(sort="created_us", where={"state": ("completed",)}), dry_run=True
+    ),
 }
 SUBMITTER = {
     "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
-    "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe",
+    "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
 }  # fmt: skip
 ENGINE = {
-    "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe",
+    "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",
     "Renew", "ReportProgress", "Complete", "Fail", "GiveBack",
 }  # fmt: skip
 TIME = {"Grant", "EndAttempt", "FireTimer", "CheckEngine", "PruneReceipt"}
@@ -327,9 +331,11 @@ def test_every_verb_has_a_line_in_the_table() -> None:
     commands = {kind.__name__ for kind in get_args(c.Command)}
     questions = {
         name
-        for name, each in vars(queries).items()
+        for module in (queries, bulk)
+        for name, each in vars(module).items()
         if inspect.isfunction(each)
-        and each.__module__ == queries.__name__
+        and each.__module__ == module.__name__
+        and "snapshot" in inspect.signature(each).parameters
         and not name.startswith("_")
         and "context" in inspect.signature(each).parameters
     }
