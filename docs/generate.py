@@ -167,7 +167,7 @@ def event_page() -> str:
         fields = table(["field", "type"], rows) if rows else "No fields."
         return f"### {events.name_of(kind)}\n\n{doc(kind)}\n\n{fields}\n"
 
-    of_jobs = "\n".join(told(kind) for kind in get_args(events.JobEvent))
+    of_jobs = "\n".join(told(kind) for kind in (*get_args(events.JobEvent), events.JobPurged))
     of_engines = "\n".join(told(kind) for kind in get_args(events.EngineEvent))
     of_keys = "\n".join(told(kind) for kind in get_args(events.KeyEvent))
     return f"""# Events

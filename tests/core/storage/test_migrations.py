@@ -1,5 +1,7 @@
 """The migrations and the tables say the same; a store at the newest revision needs no Alembic."""
 
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import StaticPool, create_engine
 
-from dispatch_core.storage import create_storage
+from dispatch_core.storage import create_storage, migrate_store, restore_store, verify_store
 from dispatch_core.storage.sql import migrating, schema, sqlite_file
 from dispatch_core.vocabulary.errors import SchemaMismatchError
+from tests.core.storage.filled import Rows, filled, in_child, rows_in
 
 
 def definitions(connection: sqlite3.Connection) -> dict[str, str]:
@@ -57,12 +60,88 @@ def test_a_store_that_is_up_to_date_needs_no_alembic(tmp_path: Path) -> None:
     assert run.stdout == "False\n"
 
 
-def test_an_older_schema_is_migrated_only_when_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# ----- a store of the first version
+
+
+def a_store_of_0001(path: Path) -> Rows:
+    """A file as version 0001 left it, with a past; its content."""
+    newest = path.with_name("newest.db")
+    filled(newest)
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
+        migrating.upgrade(connection, "0001")
+        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+        connection.execute("ATTACH ? AS newest", (str(newest),))
+        for (name,) in connection.execute(
+            "SELECT name FROM main.sqlite_master WHERE type = 'table'"
+        ).fetchall():
+            if name != "alembic_version":
+                columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({name})"))
+                connection.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM newest.{name}")
+        connection.execute("DELETE FROM meta WHERE name = 'incarnation_crc'")
+        for table in ("engines", "pulses", "receipts"):
+            connection.execute(f"UPDATE {table} SET fields = json_remove(fields, '$.crc')")
+    newest.unlink()
+    return rows_in(path)
+
+
+def without_checksums(rows: Rows) -> Rows:
+    return {
+        name: [row[:11] if name == "history" else row for row in each]
+        for name, each in rows.items()
+        if name != "alembic_version"
+    }
+
+
+def test_an_older_schema_is_migrated_only_when_allowed(tmp_path: Path) -> None:
+    """The refusal names the command; then every row is what it was, and a copy of the file lies beside it."""
     path = tmp_path / "jobs.db"
-    create_storage(path).close()
-    monkeypatch.setattr(schema, "HEAD", "0002")
-    with pytest.raises(SchemaMismatchError, match="0001"):
+    before = a_store_of_0001(path)
+    with pytest.raises(SchemaMismatchError, match=r"0001.*dispatch db migrate --database"):
         create_storage(path, migrate=False)
+    assert rows_in(path) == before
     create_storage(path).close()
+    assert without_checksums(rows_in(path)) == without_checksums(before)
+    assert rows_in(tmp_path / "jobs.db.schema-0001") == before
+    assert verify_store(path).ok
+
+
+def test_a_store_is_migrated_by_request(tmp_path: Path) -> None:
+    """``migrate_store`` says from where to where and where the copy is; a second time there is nothing to do."""
+    path = tmp_path / "jobs.db"
+    a_store_of_0001(path)
+    done = migrate_store(path)
+    assert (done.before, done.after, done.copy) == ("0001", schema.HEAD, tmp_path / "jobs.db.schema-0001")
+    assert (migrate_store(path).before, migrate_store(path).copy) == (schema.HEAD, None)
+
+
+def test_a_backup_of_an_older_schema_can_be_restored(tmp_path: Path) -> None:
+    """It is migrated on the way, and checked again afterwards."""
+    before = a_store_of_0001(tmp_path / "old.db")
+    verdict = verify_store(tmp_path / "old.db")
+    assert (verdict.ok, verdict.read, verdict.revision) == (True, False, "0001")
+    done = restore_store(tmp_path / "jobs.db", tmp_path / "old.db")
+    assert (done.migrated_from, done.verdict.read) == ("0001", True)
+    found = without_checksums(rows_in(tmp_path / "jobs.db"))
+    assert {**found, "meta": []} == {**without_checksums(before), "meta": []}
+
+
+@pytest.mark.parametrize("statement", ["ALTER TABLE", "CREATE INDEX", "UPDATE alembic_version"])
+def test_a_migration_that_is_killed_begins_again(tmp_path: Path, statement: str) -> None:
+    """SIGKILL at any of its statements leaves the old schema whole; the next start migrates."""
+    path = tmp_path / "jobs.db"
+    before = a_store_of_0001(path)
+
+    def killed(text: str) -> None:
+        if text.startswith(statement):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def migrate() -> None:
+        with closing(sqlite_file.connect(path, "rw", sqlite_file.WRITER_PRAGMAS)) as connection:
+            connection.set_trace_callback(killed)
+            migrating.upgrade(connection)
+
+    assert in_child(migrate) == -signal.SIGKILL
+    assert rows_in(path) == before
+    create_storage(path).close()
+    assert without_checksums(rows_in(path)) == without_checksums(before)
+    assert verify_store(path).ok

@@ -70,6 +70,8 @@ PLANS: dict[str, tuple[object, str]] = {
     "jobs due": (lambda t: t.due(JOB, 1, 1), "SEARCH jobs USING INDEX jobs_due (due_us>? AND due_us<?)"),
     "attempts due": (lambda t: t.due(ATTEMPT, 1, 1), "USING INDEX attempts_open"),
     "receipts due": (lambda t: t.due(RecordType.RECEIPT, 1, 1), "SEARCH receipts USING COVERING INDEX receipts_due"),
+    "settled": (lambda t: t.settled(JobState.COMPLETED, 1, 1, deleted=False),
+                "SEARCH jobs USING COVERING INDEX jobs_ended (deleted=? AND state=? AND "),
     "history": (lambda t: t.history(after=(1, 1)), "SEARCH history USING PRIMARY KEY ((tx,n)>(?,?))"),
     "history of one": (lambda t: t.history(of=(JOB, "a")), "USING INDEX history_of (type=? AND key=?"),
     "jobs by age": (find(JOB, sort="created_us", tenant="t"), "SEARCH jobs USING INDEX jobs_by_age (tenant=?)"),
@@ -95,7 +97,7 @@ def test_every_read_has_its_index(storage: SqlStorage, name: str) -> None:
     assert "SCAN jobs\n" not in plan + "\n"
 
 
-@pytest.mark.parametrize("name", ["jobs by age", "jobs by state", "history", "history of one"])
+@pytest.mark.parametrize("name", ["jobs by age", "jobs by state", "settled", "history", "history of one"])
 def test_pages_are_read_in_the_order_of_an_index(storage: SqlStorage, name: str) -> None:
     (text,) = statements_of(storage, PLANS[name][0])
     assert "TEMP B-TREE" not in plan_of(storage, text)

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import attrs
+from attrs import frozen
+
+from dispatch_core.kernel.evolve import evolve, evolve_attempt
+from dispatch_core.kernel.fleet import evolve_engine
 from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.engines import Engine
+from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobPurged
 from dispatch_core.vocabulary.jobs import Job, JobState
+
+Counts = Mapping[tuple[str, str], int]
+"""How many, by (tenant, name)."""
+PULSED = ("version", "deadline_us", "progress_at_us", "progress")
+"""What a sign of life changes of an attempt without leaving a row of history."""
+
+
+@frozen
+class Fact:
+    """One row of a record's history, as far as the laws look at it."""
+
+    version: int
+    at_us: int
+    event: Event
 
 
 def broken_laws(job: Job, attempts: Collection[Attempt], give_backs_max: int = 16) -> Iterator[str]:
@@ -49,3 +70,78 @@ def _state_laws(job: Job) -> Iterator[str]:
         yield f"{job.id}: lane {job.ready and job.ready.lane} while claimable is {job.claimable}"
     if job.state.terminal != (job.ended_us is not None):
         yield f"{job.id}: state {job.state} ended at {job.ended_us}"
+
+
+def broken_history(job: Job, attempts: Collection[Attempt], facts: Sequence[Fact]) -> Iterator[str]:
+    """Versions without gaps, times that never go back, and a fold that gives the job and its attempts."""
+    yield from broken_order(job.id, job.version, facts)
+    folded: Job | None = None
+    tried: dict[int, Attempt] = {}
+    try:
+        for fact in facts:
+            folded = _folded(folded, fact, tried)
+    except (AssertionError, TypeError, AttributeError, KeyError, ValueError) as error:
+        yield f"{job.id}: its history cannot be replayed ({error})"
+        return
+    if folded is None or attrs.evolve(folded, ready=job.ready) != job:
+        yield f"{job.id}: its history folds to {folded}, the record is {job}"
+    expected = [_without_pulses(tried[number]) for number in sorted(tried)]
+    found = [_without_pulses(each) for each in sorted(attempts, key=lambda each: each.number)]
+    if expected != found:
+        yield f"{job.id}: its history folds to the attempts {expected}, the records are {found}"
+
+
+def broken_order(key: str, version: int, facts: Sequence[Fact]) -> Iterator[str]:
+    """Versions without gaps up to that of the record, and times that never go back."""
+    if [fact.version for fact in facts] != list(range(1, version + 1)):
+        yield f"{key}: versions {[fact.version for fact in facts]}, record at {version}"
+    times = [fact.at_us for fact in facts]
+    if times != sorted(times):
+        yield f"{key}: times go back"
+
+
+def _folded(job: Job | None, fact: Fact, tried: dict[int, Attempt]) -> Job:
+    event = fact.event
+    assert isinstance(event, JobEvent), "not an event of a job"
+    after = evolve(job, event, fact.at_us)
+    number = getattr(event, "attempt", None)
+    if job is not None and number is not None:
+        attempt = evolve_attempt(job, tried.get(number), event, after.updated_us)
+        tried.update({} if attempt is None else {number: attempt})
+    return after
+
+
+def _without_pulses(attempt: Attempt) -> Mapping[str, object]:
+    fields = attrs.asdict(attempt, recurse=False)
+    return {name: value for name, value in fields.items() if name not in PULSED}
+
+
+def broken_purge(key: str, attempts: Collection[Attempt], facts: Sequence[Fact]) -> Iterator[str]:
+    """What is left of a job that is not stored: one row that says it was purged, and nothing else."""
+    if len(facts) != 1 or not isinstance(facts[0].event, JobPurged):
+        yield f"{key}: {len(facts)} rows of history and no record"
+    if attempts:
+        yield f"{key}: attempts {sorted(each.number for each in attempts)} and no record"
+
+
+def broken_engine(engine: Engine, facts: Sequence[Fact]) -> Iterator[str]:
+    """The same of an engine: its history gives its record."""
+    yield from broken_order(engine.id, engine.version, facts)
+    folded: Engine | None = None
+    try:
+        for fact in facts:
+            assert isinstance(fact.event, EngineEvent), "not an event of an engine"
+            folded = evolve_engine(folded, fact.event, fact.at_us)
+    except (AssertionError, TypeError, AttributeError, KeyError, ValueError) as error:
+        yield f"{engine.id}: its history cannot be replayed ({error})"
+        return
+    if folded != engine:
+        yield f"{engine.id}: its history folds to {folded}, the record is {engine}"
+
+
+def broken_counts(counted: Counts, rows: Counts) -> Iterator[str]:
+    """Accepted = every state + purged, by the counters and by the rows. Zeros do not matter."""
+    counted = {name: count for name, count in counted.items() if count}
+    rows = {name: count for name, count in rows.items() if count}
+    if counted != rows:
+        yield f"counters say {counted}, the rows say {rows}"

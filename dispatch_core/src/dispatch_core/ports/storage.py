@@ -12,7 +12,7 @@ from attrs import field, frozen
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import Bound
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref
 
 OrderKey = tuple[int, int, str]
@@ -20,6 +20,9 @@ OrderKey = tuple[int, int, str]
 
 Cursor = tuple[int, int]
 """(tx, n): a place in the history."""
+
+OrderedId = tuple[int, str]
+"""(instant, id): a place in an order by time."""
 
 Scalar = str | int | None
 
@@ -121,13 +124,15 @@ class Change:
 class ChangeSet:
     """All writes of a batch. ``changes`` holds records and pulses alike: only a record's has history.
 
-    ``counters`` are increments of (tenant, name); ``wake`` names the buckets that gained work.
+    ``counters`` are increments of (tenant, name); ``wake`` names the buckets that gained work. Of the
+    ``forgotten`` all earlier history goes; what this batch says of them stays.
     """
 
     changes: Sequence[Change] = ()
     history: Sequence[Recorded] = ()
     counters: Mapping[tuple[str, str], int] = field(factory=dict)
     wake: frozenset[Bucket] = frozenset()
+    forgotten: Sequence[Ref] = ()
 
 
 class Tally(StrEnum):
@@ -183,6 +188,15 @@ class Transaction(Protocol):
         self, record_type: RecordType, before_us: int, limit: int, *, after_us: int | None = None
     ) -> Sequence[Ref]:
         """Records whose ``due_us`` is at or before ``before_us`` (and above ``after_us``), earliest first."""
+        ...
+
+    def settled(
+        self, state: JobState, before_us: int, limit: int, *, deleted: bool, after: OrderedId | None = None
+    ) -> Sequence[OrderedId]:
+        """Jobs of a terminal state, soft-deleted or not, unchanged since ``before_us``; longest first.
+
+        Each is (last change, id); they come from behind ``after`` if it is given.
+        """
         ...
 
     def find(self, record_type: RecordType, query: Query) -> Page:
@@ -266,6 +280,7 @@ __all__ = [
     "EnginePulse",
     "Job",
     "OrderKey",
+    "OrderedId",
     "Page",
     "Query",
     "Receipt",

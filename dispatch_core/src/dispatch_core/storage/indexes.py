@@ -1,4 +1,4 @@
-"""The orders a store in memory keeps: ready jobs by rank, timers by instant, open attempts by engine."""
+"""The orders a store in memory keeps: ready jobs by rank, timers and ended jobs by time, open attempts by engine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sortedcontainers import SortedDict, SortedList
 
-from dispatch_core.ports.storage import Cell, OrderKey, rank_of
+from dispatch_core.ports.storage import Cell, OrderedId, OrderKey, rank_of
 from dispatch_core.vocabulary.attempts import Attempt
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
 from dispatch_core.vocabulary.records import Record, RecordType
 
 
@@ -19,6 +19,7 @@ class Indexes:
         self.ready: dict[Bucket, SortedDict[OrderKey, Job]] = {}
         self._due: dict[RecordType, SortedList[tuple[int, str]]] = {kind: SortedList() for kind in RecordType}
         self._open: dict[str, SortedDict[tuple[str, int], Attempt]] = {}
+        self._settled: dict[tuple[JobState, bool], SortedList[OrderedId]] = {}
 
     def add(self, record_type: RecordType, record: Record) -> None:
         """Enter a record."""
@@ -26,6 +27,8 @@ class Indexes:
             self._due[record_type].add((record.due_us, record.key))
         if isinstance(record, Job) and record.ready is not None:
             self.ready.setdefault(record.ready.bucket, SortedDict())[rank_of(record)] = record
+        elif isinstance(record, Job) and record.state.terminal:
+            self._settled.setdefault(_end_of(record), SortedList()).add((record.updated_us, record.id))
         elif isinstance(record, Attempt) and record.ended_us is None:
             mine = self._open.setdefault(record.engine_id, SortedDict())
             mine[(record.job_id, record.number)] = record
@@ -39,6 +42,8 @@ class Indexes:
             del self.ready[bucket][rank_of(record)]
             if not self.ready[bucket]:
                 del self.ready[bucket]
+        elif isinstance(record, Job) and record.state.terminal:
+            self._settled[_end_of(record)].remove((record.updated_us, record.id))
         elif isinstance(record, Attempt) and record.ended_us is None:
             mine = self._open[record.engine_id]
             del mine[(record.job_id, record.number)]
@@ -62,6 +67,15 @@ class Indexes:
         end = due.bisect_left((before_us + 1, ""))
         return [key for _, key in due[start : min(end, start + limit)]]
 
+    def settled(
+        self, state: JobState, before_us: int, limit: int, *, deleted: bool, after: OrderedId | None
+    ) -> Sequence[OrderedId]:
+        """Jobs that ended like this and have not changed since ``before_us``, longest first."""
+        jobs = self._settled.get((state, deleted), SortedList())
+        start = 0 if after is None else jobs.bisect_right(after)
+        end = jobs.bisect_left((before_us + 1, ""))
+        return list(jobs[start : min(end, start + limit)])
+
     def open_attempts(self, engine_id: str) -> Sequence[Attempt]:
         """The attempts of an engine that have not ended, by job and number."""
         return list(self._open.get(engine_id, SortedDict()).values())
@@ -72,3 +86,7 @@ class Indexes:
             Cell(bucket, len(jobs), sum(job.ready.est_us for job in jobs.values() if job.ready))
             for bucket, jobs in self.ready.items()
         ]
+
+
+def _end_of(job: Job) -> tuple[JobState, bool]:
+    return (job.state, job.deleted_us is not None)

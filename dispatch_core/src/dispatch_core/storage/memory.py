@@ -9,6 +9,7 @@ from dispatch_core.ports.storage import (
     Cell,
     ChangeSet,
     Cursor,
+    OrderedId,
     OrderKey,
     Page,
     Query,
@@ -22,7 +23,7 @@ from dispatch_core.storage.tables import Lock, Tables
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import Clock, SystemClock
 from dispatch_core.vocabulary.errors import InvariantError, StorageUnavailableError
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 _SYSTEM_CLOCK = SystemClock()
@@ -127,6 +128,11 @@ class _MemoryTransaction:
         self, record_type: RecordType, before_us: int, limit: int, *, after_us: int | None = None
     ) -> Sequence[Ref]:
         return self._tables.due(record_type, before_us, limit, after_us)
+
+    def settled(
+        self, state: JobState, before_us: int, limit: int, *, deleted: bool, after: OrderedId | None = None
+    ) -> Sequence[OrderedId]:
+        return self._tables.settled(state, before_us, limit, deleted=deleted, after=after)
 
     def find(self, record_type: RecordType, query: Query) -> Page:
         return self._tables.find(record_type, query)

@@ -8,7 +8,7 @@ from pathlib import Path
 from dispatch_core.ports.storage import Storage
 from dispatch_core.storage.memory import MemoryStorage
 from dispatch_core.vocabulary.clock import Clock, SystemClock
-from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, StorageDamagedError
 
 _SYSTEM_CLOCK = SystemClock()
 _IN_MEMORY = frozenset({"sqlite://", "sqlite:///", "sqlite:///:memory:", ":memory:"})
@@ -21,13 +21,15 @@ def create_storage(
     server_id: str = "local",
     migrate: bool = True,
     init: bool = True,
+    backups: str | PathLike[str] | None = None,
 ) -> Storage:
     """The store a URL or path names.
 
     ``memory:`` is a store in memory, ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a bare path a
     file, ``sqlite://`` an SQLite database in memory. A missing file is created if ``init``; a file with an
     older schema is brought up to date if ``migrate``. Raises InvalidCommandError for any other URL, and a
-    StorageError that names the file and the mend if the store cannot be used as it is.
+    StorageError that names the file and the mend if the store cannot be used as it is: with ``backups``, a
+    folder of them, also the last good one and the command that restores it.
 
     >>> with create_storage("memory:").read() as transaction:
     ...     list(transaction.buckets())
@@ -43,7 +45,12 @@ def create_storage(
         error.add_note("install dispatch-core[sql] to keep jobs in a database")
         raise
     database = SqliteMemory() if path is None else SqliteFile(path, init=init, migrate=migrate)
-    return SqlStorage(database, clock=clock, server_id=server_id)
+    try:
+        return SqlStorage(database, clock=clock, server_id=server_id)
+    except StorageDamagedError as error:
+        from dispatch_core.storage.upkeep import mend_of
+
+        raise StorageDamagedError(f"{error} {mend_of(name, backups)}") from error
 
 
 def sqlite_path(name: str) -> Path | None:

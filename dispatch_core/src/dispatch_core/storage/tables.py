@@ -16,6 +16,7 @@ from dispatch_core.ports.storage import (
     Change,
     ChangeSet,
     Cursor,
+    OrderedId,
     OrderKey,
     Page,
     Query,
@@ -26,7 +27,7 @@ from dispatch_core.ports.storage import (
 from dispatch_core.storage.indexes import Indexes
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.errors import ConflictError
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 Rows = SortedDict[Cursor, Recorded]
@@ -66,6 +67,8 @@ class Tables:
             for change in changes.changes:
                 self._apply(change)
             self._tx += 1
+            for ref in changes.forgotten:
+                self._forget(ref)
             for n, row in enumerate(changes.history):
                 self._record(evolve(row, tx=self._tx, n=n))
             for name, increment in changes.counters.items():
@@ -99,6 +102,10 @@ class Tables:
         self._history[place] = row
         self._history_of.setdefault(row.ref, SortedDict())[place] = row
 
+    def _forget(self, ref: Ref) -> None:
+        for place in self._history_of.pop(ref, ()):
+            del self._history[place]
+
     def load(self, refs: Collection[Ref]) -> Mapping[Ref, Record]:
         """The records named, those that exist."""
         records = self._records
@@ -128,6 +135,13 @@ class Tables:
         with self._mutex:
             keys = self._indexes.due_keys(record_type, before_us, limit, after_us)
         return [(record_type, key) for key in keys]
+
+    def settled(
+        self, state: JobState, before_us: int, limit: int, *, deleted: bool, after: OrderedId | None
+    ) -> Sequence[OrderedId]:
+        """Jobs that ended like this and have not changed since ``before_us``, longest first."""
+        with self._mutex:
+            return self._indexes.settled(state, before_us, limit, deleted=deleted, after=after)
 
     def find(self, record_type: RecordType, query: Query) -> Page:
         """One page; looks at every record of the type."""

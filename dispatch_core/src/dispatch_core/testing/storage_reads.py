@@ -34,7 +34,7 @@ from dispatch_core.testing.samples import (
 from dispatch_core.vocabulary.bounds import INT_MAX
 from dispatch_core.vocabulary.clock import Clock, ManualClock
 from dispatch_core.vocabulary.engines import Seen
-from dispatch_core.vocabulary.jobs import Bucket, JobSpec, JobState, Ready
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobSpec, JobState, Ready
 from dispatch_core.vocabulary.records import Record, RecordType
 
 
@@ -54,6 +54,32 @@ class ReadingLaws:
         storage = self.open_storage(clock)
         yield storage
         storage.close()
+
+    # ----- ended jobs, by their last change
+
+    def test_settled_jobs_come_longest_unchanged_first(self, storage: Storage) -> None:
+        def ended(key: str, at_us: int, state: JobState = JobState.COMPLETED, **fields: Any) -> Job:
+            return a_job(key, state=state, updated_us=at_us, ended_us=at_us, **fields)
+
+        gone = ended("gone", 2, deleted_us=2)
+        save(
+            storage,
+            added(ended("b", 5), ended("a", 5), ended("old", 3), ended("new", 9), gone, a_job("waits")),
+        )
+        save(storage, added(ended("failed", 4, JobState.FAILED_PERMANENTLY)))
+        with storage.read() as snapshot:
+            done = JobState.COMPLETED
+            assert snapshot.settled(done, 8, 9, deleted=False) == [(3, "old"), (5, "a"), (5, "b")]
+            assert snapshot.settled(done, 5, 2, deleted=False) == [(3, "old"), (5, "a")]
+            assert snapshot.settled(done, 8, 9, deleted=False, after=(5, "a")) == [(5, "b")]
+            assert snapshot.settled(done, 2, 9, deleted=False) == []
+            assert snapshot.settled(done, 9, 9, deleted=True) == [(2, "gone")]
+            failed = snapshot.settled(JobState.FAILED_PERMANENTLY, 9, 9, deleted=False)
+            assert failed == [(4, "failed")]
+        save(storage, changed((gone, next_version(gone, updated_us=9, deleted_us=None))))
+        with storage.read() as snapshot:
+            assert snapshot.settled(done, 9, 9, deleted=True) == []
+            assert snapshot.settled(done, 9, 9, deleted=False)[-1] == (9, "new")
 
     # ----- the ready order
 

@@ -231,6 +231,16 @@ class StorageSuite(ReadingLaws):
 
     # ----- history and numbers
 
+    def test_forgotten_history_is_gone_and_what_the_same_batch_says_stays(self, storage: Storage) -> None:
+        a, b = a_job("a"), an_engine("a")
+        save(storage, added(a, b, history=[a_row(a, "one"), a_row(b, "two"), a_row(a, "three")]))
+        end = Change(ref_of(a), a, None)
+        save(storage, ChangeSet(changes=[end], history=[a_row(a, "gone")], forgotten=[ref_of(a)]))
+        with storage.read() as snapshot:
+            assert [row.event for row in snapshot.history()] == ["two", "gone"]
+            assert [row.event for row in snapshot.history(of=ref_of(a))] == ["gone"]
+            assert snapshot.load([ref_of(a)]) == {}
+
     def test_history_is_kept_in_the_order_of_commits(self, storage: Storage) -> None:
         a, b = a_job("a"), an_engine("a")
         rows = [

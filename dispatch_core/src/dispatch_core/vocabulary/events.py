@@ -202,6 +202,18 @@ class TimerRestamped:
     grace_at_us: int | None
 
 
+@frozen(kw_only=True)
+class JobPurged:
+    """The job, its attempts and its history are gone; this row is all that is left of it."""
+
+    state: JobState
+    generation: int
+    attempts: int
+    created_us: int
+    ended_us: int | None
+    deleted_us: int | None
+
+
 # ----- engines
 
 
@@ -289,7 +301,9 @@ JobEvent = (
 )
 EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
 KeyEvent = KeyCreated | KeyRotated | KeyRevoked
-Event = JobEvent | EngineEvent | KeyEvent
+PurgeEvent = JobPurged
+"""What happens to a job's record as a whole: no job comes after it."""
+Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent
 
 
 def event_name(event: Event) -> str:

@@ -13,12 +13,16 @@ from sqlalchemy import ColumnElement, String, Table, cast, func, literal_column
 from dispatch_core.ports.storage import QUERY_FIELDS, Scalar
 from dispatch_core.shell.wire import from_plain, loads, to_plain
 from dispatch_core.storage.sql import schema
+from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RECORD_CLASSES, Record, RecordType
 
 dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """Compact JSON text. One encoder for all calls: making one costs as much as encoding a small record."""
+
+CRC = "crc"
+"""Beside the fields of a query: the checksum of ``data``."""
 
 Row = Sequence[Any]
 Values = tuple[Scalar | float, ...]
@@ -216,12 +220,13 @@ def shared_form(record_type: RecordType) -> Form:
 
 def _plain_values(record_type: RecordType, record: Record) -> Values:
     asked = {name: of(record) for name, of in QUERY_FIELDS[record_type].items() if name != "tenant"}
+    data = dumps(to_plain(record))
     return (
         record.key,
         record.version,
         record.due_us,
-        dumps(asked),
-        dumps(to_plain(record)),
+        dumps({**asked, CRC: checksum((data,))}),
+        data,
         record.tenant,
     )
 

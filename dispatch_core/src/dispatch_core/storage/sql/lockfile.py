@@ -25,7 +25,7 @@ class LockFile:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._path = database.with_name(database.name + ".lock")
+        self.path = database.with_name(database.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
@@ -33,10 +33,10 @@ class LockFile:
         if self._descriptor is not None:
             return False
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageUnavailableError(
-                f"cannot open {self._path}: {error.strerror}. "
+                f"cannot open {self.path}: {error.strerror}. "
                 f"Its folder must exist and be writable, or name another place for the database."
             ) from error
         try:

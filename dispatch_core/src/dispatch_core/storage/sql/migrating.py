@@ -27,17 +27,17 @@ def is_known(revision: str) -> bool:
         return False
 
 
-def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring an SQLite store to the newest revision, in one transaction."""
+def upgrade(connection: sqlite3.Connection, revision: str = "head") -> None:
+    """Bring an SQLite store to the newest revision (or to an older one), in one transaction."""
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     with engine.connect() as wrapped:
         wrapped.exec_driver_sql("BEGIN IMMEDIATE")
-        upgrade_over(wrapped)
+        upgrade_over(wrapped, revision)
         wrapped.commit()
 
 
-def upgrade_over(connection: Connection) -> None:
-    """Bring the store behind a SQLAlchemy connection to the newest revision."""
+def upgrade_over(connection: Connection, revision: str = "head") -> None:
+    """Bring the store behind a SQLAlchemy connection to the newest revision (or to an older one)."""
     config = configuration()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

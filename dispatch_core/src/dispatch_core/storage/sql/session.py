@@ -23,6 +23,15 @@ _MENDS = {
 }
 
 
+def driver_error(error: sqlite3.Error | UnicodeDecodeError) -> sqlite3.Error:
+    """The driver's error. It quotes a damaged file in its text, and fails in that if the quote is no text."""
+    if isinstance(error, sqlite3.Error):
+        return error
+    damaged = sqlite3.DatabaseError("malformed database schema")
+    damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return damaged
+
+
 def storage_error(error: sqlite3.Error, name: str, doing: str) -> StorageError:
     """Our error for the driver's. ``name`` is the file, ``doing`` what failed and what that means."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -38,7 +47,7 @@ class Session:
     """A connection in use by one transaction at a time. ``watch`` lets tests count statements."""
 
     def __init__(self, connection: sqlite3.Connection, name: str, watch: Watch | None = None) -> None:
-        self._connection = connection
+        self.connection = connection
         self._cursor = connection.cursor()
         self.name = name
         self.watch = watch
@@ -68,11 +77,11 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         """Whether the database is inside a transaction."""
-        return self._connection.in_transaction
+        return self.connection.in_transaction
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self.connection.close()
 
     def _refuse(self, error: sqlite3.Error) -> NoReturn:
         # Programming and integrity errors are ours to mend, not the operator's: they go out as they are.

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from dispatch_core.storage.reports import Backup, Tell, tell_nobody
+from dispatch_core.storage.sql.copying import copy_file, copy_over
 from dispatch_core.storage.sql.lockfile import LockFile
+from dispatch_core.storage.sql.restoring import finish
 from dispatch_core.storage.sql.session import Session, Watch, storage_error
 from dispatch_core.storage.sql.sqlite_file import READER_PRAGMAS, connect, create_schema, open_file
 from dispatch_core.vocabulary.errors import InvariantError, StorageUnavailableError
@@ -126,6 +129,7 @@ class SqliteFile:
         """Take the lock, then start with what is there or refuse it, in a StorageError that says why."""
         fresh = self._lock.acquire()
         try:
+            finish(self._path)
             connection = open_file(self._path, init=self._init, migrate=self._migrate)
         except BaseException:
             if fresh:
@@ -172,6 +176,12 @@ class SqliteFile:
                 return
         session.close()
 
+    def copy_into(self, target: Path, *, force: bool = False, tell: Tell = tell_nobody) -> Backup:
+        """Copy one moment of it into a file, beside whoever writes."""
+        if not self.writer.is_open:
+            raise StorageUnavailableError(f"{self.name} is closed")
+        return copy_file(self._path, target, force=force, tell=tell)
+
     def drop(self) -> None:
         """Close every connection, the writer last: it empties the log into the file. The lock stays."""
         self._life += 1
@@ -209,6 +219,11 @@ class SqliteMemory:
     def read(self) -> AbstractContextManager[Session]:
         """The one connection, when it is its turn: what it shows is not a snapshot of its own."""
         return self.writer.turn()
+
+    def copy_into(self, target: Path, *, force: bool = False, tell: Tell = tell_nobody) -> Backup:
+        """Copy it into a file; nobody writes meanwhile."""
+        with self.writer.turn() as session:
+            return copy_over(session.connection, self.name, target, force=force, tell=tell)
 
     def drop(self) -> None:
         """Nothing: there is no file to open it anew from."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 from pathlib import Path
 
+from dispatch_core.storage.files import sync_folder
 from dispatch_core.storage.life import new_incarnation
 from dispatch_core.storage.sql import schema
-from dispatch_core.storage.sql.session import storage_error
+from dispatch_core.storage.sql.checksums import checksum
+from dispatch_core.storage.sql.session import driver_error, storage_error
 from dispatch_core.storage.sql.statements import DIALECT
 from dispatch_core.vocabulary.errors import (
     SchemaMismatchError,
     StorageDamagedError,
+    StorageError,
     StorageUnavailableError,
 )
 
@@ -62,9 +64,9 @@ def connect(path: Path, mode: str, pragmas: tuple[str, ...]) -> sqlite3.Connecti
     try:
         for pragma in pragmas:
             connection.execute(pragma)
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
-        raise
+        raise driver_error(error) from error
     return connection
 
 
@@ -85,9 +87,9 @@ def open_file(path: Path, *, init: bool, migrate: bool) -> sqlite3.Connection:
         raise storage_error(error, str(path), "cannot open") from error
     try:
         check_content(connection, path, migrate=migrate)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
-        raise storage_error(error, str(path), "cannot read") from error
+        raise storage_error(driver_error(error), str(path), "cannot read") from error
     except BaseException:
         connection.close()
         raise
@@ -115,20 +117,11 @@ def create_file(path: Path) -> None:
         with contextlib.closing(connection):
             create_schema(connection)
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except sqlite3.Error as error:
         raise storage_error(error, str(path), "cannot create") from error
     except OSError as error:
         raise StorageUnavailableError(f"cannot create {path}: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def create_schema(connection: sqlite3.Connection) -> None:
@@ -141,9 +134,22 @@ def create_schema(connection: sqlite3.Connection) -> None:
         "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num) )"
     )
     connection.execute("INSERT INTO alembic_version VALUES (?)", (schema.HEAD,))
-    connection.execute("INSERT INTO meta VALUES ('incarnation', ?)", (new_incarnation(),))
+    begin_life(connection)
     connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
     connection.execute("COMMIT")
+
+
+def begin_life(connection: sqlite3.Connection) -> str:
+    """Give the store a name for its present life, so that no token of an earlier one counts; returns it."""
+    incarnation = new_incarnation()
+    told = {"incarnation": incarnation, "incarnation_crc": life_sum(incarnation)}
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", told.items())
+    return incarnation
+
+
+def life_sum(incarnation: str) -> str:
+    """What stands beside an incarnation, so that a flipped bit in it is found."""
+    return str(checksum((incarnation,)))
 
 
 def check_header(path: Path) -> None:
@@ -205,6 +211,33 @@ def _bring_to_head(connection: sqlite3.Connection, path: Path, revision: str, *,
         )
     if not migrate:
         raise SchemaMismatchError(
-            f"{path} has the older schema {revision}, this program needs {schema.HEAD}. Back it up and migrate it."
+            f"{path} has the older schema {revision}, this program needs {schema.HEAD}. "
+            f"Migrate it: dispatch db migrate --database {path}"
         )
+    from dispatch_core.storage.sql.copying import copy_over
+
+    copy_over(connection, str(path), copy_before(path, revision), force=True)
     migrating.upgrade(connection)
+
+
+def copy_before(path: Path, revision: str) -> Path:
+    """Where the copy of a store lies that was made before it left a schema."""
+    return path.with_name(f"{path.name}.schema-{revision}")
+
+
+def looks_sound(path: Path) -> bool:
+    """Whether a file is a store of a schema this program knows, and its pages hold together."""
+    try:
+        check_header(path)
+        with contextlib.closing(connect(path, "ro", READER_PRAGMAS)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            revision = revision_of(connection)
+    except (sqlite3.Error, UnicodeDecodeError, StorageError):
+        return False
+    if found != "ok" or revision is None:
+        return False
+    if revision == schema.HEAD:
+        return True
+    from dispatch_core.storage.sql import migrating
+
+    return migrating.is_known(revision)

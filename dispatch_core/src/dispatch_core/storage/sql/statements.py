@@ -145,6 +145,14 @@ def history_insert() -> str:
     return compiled(insert(schema.history)).text
 
 
+def history_delete() -> str:
+    """All history rows of one record: type, key."""
+    columns = schema.history.c
+    return compiled(
+        delete(schema.history).where(columns.type == bindparam("type"), columns.key == bindparam("key"))
+    ).text
+
+
 def counter_add() -> str:
     """Add to a counter: server, tenant, name, increment."""
     fresh = insert(schema.counters)
@@ -158,7 +166,20 @@ def history_select(*, of: bool) -> Statement:
     place = [columns.tx, columns.n]
     behind = tuple_(*place) > tuple_(bindparam("tx"), bindparam("n"))
     one = [columns.type == bindparam("type"), columns.key == bindparam("key")] if of else []
-    return compiled(select(*columns).where(behind, *one).order_by(*place).limit(bindparam("limit")))
+    shown = [column for column in columns if column is not columns.crc]
+    return compiled(select(*shown).where(behind, *one).order_by(*place).limit(bindparam("limit")))
+
+
+def settled() -> Statement:
+    """Ended jobs (last change, id) that ended in one way and are unchanged since, in that order."""
+    columns = schema.jobs.c
+    place = (columns.updated_us, columns.id)
+    behind = tuple_(*place) > tuple_(bindparam("since_us"), bindparam("behind"))
+    alike = (columns.deleted == bindparam("deleted"), columns.state == bindparam("state"))
+    old = columns.updated_us <= bindparam("before_us")
+    return compiled(
+        select(*place).where(schema.ENDED, *alike, behind, old).order_by(*place).limit(bindparam("limit"))
+    )
 
 
 def open_attempts(form: Form) -> Statement:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from dispatch_core.ports.storage import StorageTraits, Transaction
 from dispatch_core.storage.life import Wake
+from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form, forms_by_type
 from dispatch_core.storage.sql.session import Session, Watch
@@ -80,6 +82,9 @@ class SqlStorage:
             raise StorageUnavailableError(f"{self._database.name} was closed, or opened before a fork")
         self._database.drop()
         self._open()
+
+    def copy_into(self, target: Path, *, force: bool = False, tell: Tell = tell_nobody) -> Backup:
+        return self._database.copy_into(target, force=force, tell=tell)
 
     def close(self) -> None:
         self._closed = True

@@ -9,6 +9,7 @@ from dispatch_core.ports.storage import (
     Cell,
     ChangeSet,
     Cursor,
+    OrderedId,
     OrderKey,
     Page,
     Query,
@@ -26,6 +27,7 @@ from dispatch_core.storage.sql.session import Session
 from dispatch_core.storage.sql.writing import (
     Texts,
     Written,
+    forget_history,
     keys_json,
     losers,
     write_changes,
@@ -36,7 +38,7 @@ from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 from dispatch_core.vocabulary.clock import Clock
 from dispatch_core.vocabulary.errors import ConflictError, InvariantError
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 
@@ -49,6 +51,7 @@ class Reads:
         self.history = statements.history_select(of=False)
         self.history_of = statements.history_select(of=True)
         self.open_attempts = statements.open_attempts(texts.forms[RecordType.ATTEMPT])
+        self.settled = statements.settled()
         self.tallies = {what: statements.tally(what) for what in Tally}
 
 
@@ -127,6 +130,17 @@ class SqlTransaction:
         )
         return [(record_type, form.join(row)) for row in rows]
 
+    def settled(
+        self, state: JobState, before_us: int, limit: int, *, deleted: bool, after: OrderedId | None = None
+    ) -> Sequence[OrderedId]:
+        since_us, behind = after or (-INT_MAX, "")
+        statement = self._reads.settled
+        values = statement.bind(
+            deleted="yes" if deleted else "no", state=state.value, before_us=before_us, since_us=since_us,
+            behind=behind, limit=limit,
+        )  # fmt: skip
+        return [(updated_us, key) for updated_us, key in self._session.rows(statement.text, values)]
+
     def find(self, record_type: RecordType, query: Query) -> Page:
         statement, values = self._reads.pages[record_type].statement(query)
         rows = self._session.rows(statement.text, statement.bind(**values))
@@ -163,6 +177,7 @@ class SqlTransaction:
             found = list(losers(self._session, texts, changes))
             raise ConflictError(found or [change.ref for change in changes.changes])
         self.written = written
+        forget_history(self._session, texts, changes.forgotten)
         write_history(self._session, texts, changes.history, self._tx)
         write_counters(self._session, texts, changes.counters, self._server_id)
 

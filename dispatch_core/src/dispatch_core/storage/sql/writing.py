@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded
 from dispatch_core.storage.sql import statements
+from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.storage.sql.forms import Form, Values, dumps
 from dispatch_core.storage.sql.session import Session
 from dispatch_core.storage.sql.statements import FormStatements, form_statements
@@ -24,6 +25,7 @@ class Texts:
     forms: Mapping[RecordType, Form]
     of: Mapping[RecordType, FormStatements]
     history_insert: str = field(factory=statements.history_insert)
+    history_delete: str = field(factory=statements.history_delete)
     counter_add: str = field(factory=statements.counter_add)
 
     @classmethod
@@ -76,7 +78,13 @@ def write_history(session: Session, texts: Texts, history: Sequence[Recorded], t
              dumps(row.data), row.request_id)
             for n, row in enumerate(history)
         ]  # fmt: skip
-        session.write(texts.history_insert, rows)
+        session.write(texts.history_insert, [(*row, checksum(row)) for row in rows])
+
+
+def forget_history(session: Session, texts: Texts, refs: Sequence[Ref]) -> None:
+    """Delete the history of records so far."""
+    if refs:
+        session.write(texts.history_delete, [(record_type.value, key) for record_type, key in refs])
 
 
 def write_counters(
