@@ -15,8 +15,8 @@ from dispatch_core.storage import create_storage, store_info, verify_store
 from tests.core.storage.filled import Rows, filled, rows_in
 
 FLIPS = 60
-ALIVE = ("deadline_us", "progress_at_us", "progress")
-"""The columns of an attempt that only say when its engine was last heard: they have no history and no checksum."""
+ALIVE = ("deadline_us", "progress_at_us", "progress", "run_until_us")
+"""The columns of an attempt that say when its engine was last heard, and when it must end: they have no history and no checksum."""
 
 
 @pytest.fixture

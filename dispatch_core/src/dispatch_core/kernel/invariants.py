@@ -16,8 +16,8 @@ from dispatch_core.vocabulary.jobs import Job, JobState
 
 Counts = Mapping[tuple[str, str], int]
 """How many, by (tenant, name)."""
-PULSED = ("version", "deadline_us", "progress_at_us", "progress")
-"""What a sign of life changes of an attempt without leaving a row of history."""
+PULSED = ("version", "deadline_us", "progress_at_us", "progress", "run_until_us")
+"""What a sign of life, or a jump of the clock, changes of an attempt without a row of history."""
 
 
 @frozen

@@ -8,6 +8,7 @@ from dispatch_core.kernel.terms import Terms
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.commands import Grant, JobCommand, ReportProgress
+from dispatch_core.vocabulary.errors import LeaseLostError
 from dispatch_core.vocabulary.events import JobGranted, LeaseResumed
 from dispatch_core.vocabulary.jobs import Job
 
@@ -79,3 +80,14 @@ def end_cause(attempt: Attempt, now: int) -> str | None:
     ends += [(attempt.stalls_at_us, "no_progress")] if attempt.stalls_at_us is not None else []
     instant, cause = min(ends)
     return cause if instant <= now else None
+
+
+def refuse_lost(job: Job, attempt: Attempt | None, terms: Terms) -> None:
+    """Raises LeaseLostError unless a report is about the attempt that may still decide what becomes of the job.
+
+    What a store forgot by a restore may contradict a token of before, even if its attempt looks live.
+    """
+    if attempt is None or attempt.number != job.live_attempt:
+        raise LeaseLostError(f"{job.id}: another attempt has the job now, or none; stop this work")
+    if attempt.incarnation != terms.incarnation:
+        raise LeaseLostError(f"{job.id}: the store was restored since this lease was granted; stop this work")

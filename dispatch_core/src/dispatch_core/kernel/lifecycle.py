@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 from attrs import frozen
 
-from dispatch_core.kernel.leases import beat, end_cause, grant, restamped, resume
+from dispatch_core.kernel.leases import beat, end_cause, grant, refuse_lost, restamped, resume
 from dispatch_core.kernel.table import TABLE, Verb, variant_of, verb_of
 from dispatch_core.kernel.terms import Decision, Terms, edited_ttl, enter, ttl_at
 from dispatch_core.vocabulary.attempts import Attempt
@@ -94,10 +94,8 @@ def decide(job: Job, attempt: Attempt | None, command: JobCommand, now: int, ter
     verb = verb_of(command)
     if verb in _REMEMBERED and attempt is not None and attempt.reported == verb:
         return Decision()
-    if isinstance(command, JobReport) and _of_former_life(attempt, terms):
-        raise LeaseLostError(f"{job.id}: the store was restored since this lease was granted; stop this work")
-    if isinstance(command, JobReport) and (attempt is None or attempt.number != job.live_attempt):
-        raise LeaseLostError(f"{job.id}: another attempt has the job now, or none; stop this work")
+    if isinstance(command, JobReport):
+        refuse_lost(job, attempt, terms)
     if isinstance(command, EndAttempt) and (early := _before_the_end(job, attempt, command, now, terms)):
         return early
     cell = TABLE[variant_of(job), verb]
@@ -113,11 +111,6 @@ def _before_the_end(
     if not attempt.number == command.number == job.live_attempt:
         return Decision()
     return Decision(pulse=restamped(job, attempt, now, terms)) if command.cause == CLOCK_JUMPED else None
-
-
-def _of_former_life(attempt: Attempt | None, terms: Terms) -> bool:
-    """What the store forgot by a restore may contradict this token; only what was accepted before may repeat."""
-    return attempt is not None and attempt.incarnation != terms.incarnation
 
 
 def _happened(*events: JobEvent) -> Decision:
