@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.readme import rendered
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -30,3 +32,8 @@ def test_every_command_it_shows_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\$ make (\w+)", README):
         assert f"\n{target}:" in makefile
+
+
+def test_its_figures_are_the_kept_results() -> None:
+    """The table is what `python -m benchmarks.readme` writes from benchmarks/results."""
+    assert rendered(README) == README
