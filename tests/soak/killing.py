@@ -56,7 +56,7 @@ class Acknowledged:
 class Server:
     """`dispatch serve` on a file and a port of its own."""
 
-    def __init__(self, database: Path, port: int) -> None:
+    def __init__(self, database: Path, port: int, **settings: float) -> None:
         self.port = port
         self._command = [
             str(Path(sys.executable).with_name("dispatch")), "serve", "--database", str(database), "--port", str(port),
@@ -67,6 +67,7 @@ class Server:
             for name, value in os.environ.items()
             if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("DISPATCH_")
         } | {"DISPATCH_LEASE_TTL_S": "600", "DISPATCH_LOG_FORMAT": "json"}
+        self._environment |= {f"DISPATCH_{name.upper()}": str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:

@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import evolve, frozen
+
 from dispatch_core import (
     Attempt,
     Command,
@@ -112,6 +114,17 @@ def is_older(status: EngineStatus) -> bool:
 # ----- jobs
 
 
+@frozen(kw_only=True)
+class Caller:
+    """Who calls about a job: ``own`` does what the key allows, ``server`` what is done for those without a token.
+
+    An engine's key may report a job but not look for it, and a submitter's may cancel it but not acknowledge.
+    """
+
+    own: Dispatcher
+    server: Dispatcher
+
+
 def find(dispatcher: Dispatcher, job_id: str) -> Job:
     """A job of the older fleet. Raises UnknownJobError: other jobs, and deleted ones, do not exist for it."""
     job = dispatcher.job(job_id)
@@ -127,64 +140,65 @@ def live_attempt(dispatcher: Dispatcher, job: Job) -> Attempt | None:
     return next((each for each in dispatcher.attempts(job.id) if each.number == job.live_attempt), None)
 
 
-def complete(dispatcher: Dispatcher, job_id: str, output_url: object) -> Job:
+def complete(caller: Caller, job_id: str, output_url: object) -> Job:
     """The job is done, whoever says so."""
     result = {"output_url": storable(output_url, _URL_MAX)}
-    return _report(dispatcher, job_id, lambda held: Complete(**_named(held), result=result))
+    return _report(caller, job_id, lambda held: Complete(**_named(held), result=result))
 
 
-def fail(dispatcher: Dispatcher, job_id: str, message: object) -> Job:
+def fail(caller: Caller, job_id: str, message: object) -> Job:
     """The attempt failed; what follows is the retry policy's decision."""
     text = message if isinstance(message, str) and message else "the engine gave no reason"
     error = JobError(failure_class="engine", message=text)
-    return _report(dispatcher, job_id, lambda held: Fail(**_named(held), error=error))
+    return _report(caller, job_id, lambda held: Fail(**_named(held), error=error))
 
 
-def progress(dispatcher: Dispatcher, job_id: str, advance: Advance) -> None:
+def progress(caller: Caller, job_id: str, advance: Advance) -> None:
     """How far the job is. Raises WrongStateError if nobody may be working on it."""
     told = Progress(fraction=advance.progress / 100, message=storable(advance.message, _MESSAGE_MAX))
-    held = _held(dispatcher, job_id)
+    held = _held(caller.server, job_id)
     if held is None:
         raise WrongStateError(f"{job_id} is not being worked on")
-    dispatcher.execute(ReportProgress(**_named(held), progress=told))
+    caller.own.execute(ReportProgress(**_named(held), progress=told))
 
 
-def cancel(dispatcher: Dispatcher, job_id: str) -> Job:
+def cancel(caller: Caller, job_id: str) -> Job:
     """Stop a job at once. Its engine cannot be told, so the cancel is acknowledged for it."""
-    find(dispatcher, job_id)
-    job = dispatcher.cancel(job_id)
+    find(caller.own, job_id)
+    job = caller.own.cancel(job_id)
     if not job.cancel_asked:
         return job
     try:
-        return _report(dispatcher, job_id, lambda held: GiveBack(**_named(held), reason="cannot be told"))
+        server = evolve(caller, own=caller.server)
+        return _report(server, job_id, lambda held: GiveBack(**_named(held), reason="cannot be told"))
     except LeaseLostError:  # an engine with a token runs it, and will hear of the cancel
         return job
 
 
-def retry(dispatcher: Dispatcher, job_id: str) -> Job:
+def retry(caller: Caller, job_id: str) -> Job:
     """Begin again. Raises WrongStateError unless the job has failed or was cancelled."""
-    job = find(dispatcher, job_id)
+    job = find(caller.own, job_id)
     if job.state not in _RETRYABLE:
         raise WrongStateError(f"{job_id} is {job.state.value}: only a failed or cancelled job is retried")
-    return dispatcher.requeue(job_id)
+    return caller.own.requeue(job_id)
 
 
-def _report(dispatcher: Dispatcher, job_id: str, command: Callable[[Attempt], Command]) -> Job:
+def _report(caller: Caller, job_id: str, command: Callable[[Attempt], Command]) -> Job:
     """Apply a report to the live attempt, and return the job as it is then.
 
     Who reports is unknown. So a repeat, which finds no live attempt, changes nothing; and a report of
     an engine that has lost the job counts for the engine that has it now.
     """
     for _ in range(TRIES_MAX):
-        held = _held(dispatcher, job_id)
+        held = _held(caller.server, job_id)
         if held is None:
             break
         try:
-            dispatcher.execute(command(held))
+            caller.own.execute(command(held))
             break
         except LeaseLostError:  # it was given to somebody else, or reported, between the two steps
             continue
-    return find(dispatcher, job_id)
+    return find(caller.server, job_id)
 
 
 def _held(dispatcher: Dispatcher, job_id: str) -> Attempt | None:
