@@ -93,6 +93,11 @@ class Dispatcher:
         other.__dict__.update(self.__dict__, _context=context)
         return other
 
+    @property
+    def context(self) -> Context:
+        """Who acts."""
+        return self._context
+
     def close(self) -> None:
         """Refuse new commands, finish those accepted, end the writer thread. The store stays the caller's."""
         self._committer.close()

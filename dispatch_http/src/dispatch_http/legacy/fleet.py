@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from dispatch_core import (
     Attempt,
@@ -114,91 +114,90 @@ def is_older(status: EngineStatus) -> bool:
 # ----- jobs
 
 
-@frozen(kw_only=True)
-class Caller:
-    """Who calls about a job: ``own`` does what the key allows, ``server`` what is done for those without a token.
-
-    An engine's key may report a job but not look for it, and a submitter's may cancel it but not acknowledge.
-    """
-
-    own: Dispatcher
-    server: Dispatcher
-
-
 def find(dispatcher: Dispatcher, job_id: str) -> Job:
     """A job of the older fleet. Raises UnknownJobError: other jobs, and deleted ones, do not exist for it."""
-    job = dispatcher.job(job_id)
+    job = _itself(dispatcher).job(job_id)
     if not is_ours(job.spec) or job.deleted_us is not None:
         raise UnknownJobError(f"there is no job {job_id} of the older fleet")
     return job
+
+
+def _itself(dispatcher: Dispatcher) -> Dispatcher:
+    """This frontend, for the caller's tenant: it looks up what the caller's scopes need not show, and
+    acknowledges a cancel that the caller may ask for though only an engine could acknowledge it.
+    """
+    return dispatcher.acting(evolve(dispatcher.context, scopes=None, receipt_key=None))
 
 
 def live_attempt(dispatcher: Dispatcher, job: Job) -> Attempt | None:
     """The attempt that may be reported, if there is one: lease end does not end the right to report."""
     if job.live_attempt is None:
         return None
-    return next((each for each in dispatcher.attempts(job.id) if each.number == job.live_attempt), None)
+    return next(
+        (each for each in _itself(dispatcher).attempts(job.id) if each.number == job.live_attempt), None
+    )
 
 
-def complete(caller: Caller, job_id: str, output_url: object) -> Job:
+def complete(dispatcher: Dispatcher, job_id: str, output_url: object) -> Job:
     """The job is done, whoever says so."""
     result = {"output_url": storable(output_url, _URL_MAX)}
-    return _report(caller, job_id, lambda held: Complete(**_named(held), result=result))
+    return _report(dispatcher, job_id, lambda held: Complete(**_named(held), result=result))
 
 
-def fail(caller: Caller, job_id: str, message: object) -> Job:
+def fail(dispatcher: Dispatcher, job_id: str, message: object) -> Job:
     """The attempt failed; what follows is the retry policy's decision."""
     text = message if isinstance(message, str) and message else "the engine gave no reason"
     error = JobError(failure_class="engine", message=text)
-    return _report(caller, job_id, lambda held: Fail(**_named(held), error=error))
+    return _report(dispatcher, job_id, lambda held: Fail(**_named(held), error=error))
 
 
-def progress(caller: Caller, job_id: str, advance: Advance) -> None:
+def progress(dispatcher: Dispatcher, job_id: str, advance: Advance) -> None:
     """How far the job is. Raises WrongStateError if nobody may be working on it."""
     told = Progress(fraction=advance.progress / 100, message=storable(advance.message, _MESSAGE_MAX))
-    held = _held(caller.server, job_id)
+    held = _held(dispatcher, job_id)
     if held is None:
         raise WrongStateError(f"{job_id} is not being worked on")
-    caller.own.execute(ReportProgress(**_named(held), progress=told))
+    dispatcher.execute(ReportProgress(**_named(held), progress=told))
 
 
-def cancel(caller: Caller, job_id: str) -> Job:
+def cancel(dispatcher: Dispatcher, job_id: str) -> Job:
     """Stop a job at once. Its engine cannot be told, so the cancel is acknowledged for it."""
-    find(caller.own, job_id)
-    job = caller.own.cancel(job_id)
+    find(dispatcher, job_id)
+    job = dispatcher.cancel(job_id)
     if not job.cancel_asked:
         return job
     try:
-        server = evolve(caller, own=caller.server)
-        return _report(server, job_id, lambda held: GiveBack(**_named(held), reason="cannot be told"))
+        return _report(
+            _itself(dispatcher), job_id, lambda held: GiveBack(**_named(held), reason="cannot be told")
+        )
     except LeaseLostError:  # an engine with a token runs it, and will hear of the cancel
         return job
 
 
-def retry(caller: Caller, job_id: str) -> Job:
+def retry(dispatcher: Dispatcher, job_id: str) -> Job:
     """Begin again. Raises WrongStateError unless the job has failed or was cancelled."""
-    job = find(caller.own, job_id)
+    job = find(dispatcher, job_id)
     if job.state not in _RETRYABLE:
         raise WrongStateError(f"{job_id} is {job.state.value}: only a failed or cancelled job is retried")
-    return caller.own.requeue(job_id)
+    return dispatcher.requeue(job_id)
 
 
-def _report(caller: Caller, job_id: str, command: Callable[[Attempt], Command]) -> Job:
+def _report(dispatcher: Dispatcher, job_id: str, command: Callable[[Attempt], Command]) -> Job:
     """Apply a report to the live attempt, and return the job as it is then.
 
     Who reports is unknown. So a repeat, which finds no live attempt, changes nothing; and a report of
     an engine that has lost the job counts for the engine that has it now.
     """
     for _ in range(TRIES_MAX):
-        held = _held(caller.server, job_id)
+        held = _held(dispatcher, job_id)
         if held is None:
             break
         try:
-            caller.own.execute(command(held))
+            dispatcher.execute(command(held))
             break
         except LeaseLostError:  # it was given to somebody else, or reported, between the two steps
             continue
-    return find(caller.server, job_id)
+    return find(dispatcher, job_id)
 
 
 def _held(dispatcher: Dispatcher, job_id: str) -> Attempt | None:

@@ -10,7 +10,7 @@ import falcon
 import orjson
 from attrs import frozen
 
-from dispatch_core import Benchmark, Context, Dispatcher, Job, Page, Query
+from dispatch_core import Benchmark, Dispatcher, Job, Page, Query
 from dispatch_http.answers import MEDIA_TYPE, send
 from dispatch_http.desk import Desk
 from dispatch_http.legacy import fleet
@@ -34,12 +34,6 @@ def body_of(desk: Desk, req: falcon.Request) -> Mapping[str, Any]:
     """The body's fields; none if it is another kind of JSON. Texts are mended where they are used."""
     data = desk.body(req, clean=False)
     return data if isinstance(data, Mapping) else {}
-
-
-def caller_of(desk: Desk, req: falcon.Request) -> fleet.Caller:
-    """Who calls. The route has checked that the key is for this."""
-    server = Context(actor=req.context.actor, request_id=req.context.request_id)
-    return fleet.Caller(own=desk.acting(req), server=desk.dispatcher.acting(server))
 
 
 def send_text(resp: falcon.Response, text: str) -> None:
@@ -130,11 +124,11 @@ class JobVerb:
     """A verb that takes no fields: what the body holds is not looked at."""
 
     desk: Desk
-    verb: Callable[[fleet.Caller, str], Job]
+    verb: Callable[[Dispatcher, str], Job]
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Do it."""
-        send(resp, job_shape(self.verb(caller_of(self.desk, req), job_id)))
+        send(resp, job_shape(self.verb(self.desk.acting(req), job_id)))
 
 
 @frozen
@@ -142,13 +136,13 @@ class Report:
     """The end of an attempt, told by the job's id alone. Sent once; a repeat gets the job as it is."""
 
     desk: Desk
-    verb: Callable[[fleet.Caller, str, object], Job]
+    verb: Callable[[Dispatcher, str, object], Job]
     told: str
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Take it down."""
         told = body_of(self.desk, req).get(self.told)
-        send(resp, job_shape(self.verb(caller_of(self.desk, req), job_id, told)))
+        send(resp, job_shape(self.verb(self.desk.acting(req), job_id, told)))
 
 
 @frozen
@@ -160,7 +154,7 @@ class JobProgress:
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Take it down."""
         advance = known(Advance, self.desk.body(req, clean=False))
-        fleet.progress(caller_of(self.desk, req), job_id, advance)
+        fleet.progress(self.desk.acting(req), job_id, advance)
         send(
             resp, {"job_id": job_id, "progress": int(advance.progress), "message": storable(advance.message)}
         )
