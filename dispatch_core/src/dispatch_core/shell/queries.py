@@ -43,6 +43,9 @@ class EngineStatus:
     attempts: tuple[Attempt, ...]
 
 
+_STATS_ROUNDS = 3
+
+
 @frozen(kw_only=True)
 class Stats:
     """Counts. The identity: accepted = jobs in every state (soft-deleted included) + purged."""
@@ -244,14 +247,23 @@ def probe(snapshot: Transaction, house: House, context: Context) -> None:
 
 
 def stats(snapshot: Transaction, house: House, context: Context) -> Stats:
-    """Counts from the counters; ``verify`` compares them with the rows."""
-    counts = {
-        cell.keys[1]: cell.count for cell in snapshot.tally(Tally.COUNTERS) if cell.keys[0] == context.tenant
-    }
+    """Jobs by state counted from the rows, held against the counters of what was accepted and purged."""
+    found = _stats(snapshot, context)
+    for _ in range(_STATS_ROUNDS):  # a store in memory may commit between two calls of one look
+        if not found.identity_holds:
+            found = _stats(snapshot, context)
+    return found
+
+
+def _stats(snapshot: Transaction, context: Context) -> Stats:
+    counted, rows = (
+        {cell.keys[1]: cell.count for cell in snapshot.tally(what) if cell.keys[0] == context.tenant}
+        for what in (Tally.COUNTERS, Tally.STATES)
+    )
     mine = [each for each in all_engines(snapshot) if each.tenant == context.tenant]
     return Stats(
-        jobs={state.value: counts.get(state.value, 0) for state in JobState},
+        jobs={state.value: rows.get(state.value, 0) for state in JobState},
         engines={seen.value: sum(each.seen is seen for each in mine) for seen in Seen},
-        accepted=counts.get(ACCEPTED, 0),
-        purged=counts.get(PURGED, 0),
+        accepted=counted.get(ACCEPTED, 0),
+        purged=counted.get(PURGED, 0),
     )
