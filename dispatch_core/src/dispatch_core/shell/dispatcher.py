@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -167,9 +168,8 @@ class Dispatcher:
         self, job_id: str, engine_id: str | None, *, until_us: int | None = None, reason: str = ""
     ) -> Job:
         """Pin a job's next grant to an engine, for good or until an instant; None unpins."""
-        return cast(
-            Job, self._do(c.Assign(job_id=job_id, engine_id=engine_id, until_us=until_us, reason=reason))
-        )
+        pin = c.Assign(job_id=job_id, engine_id=engine_id, until_us=until_us, reason=reason)
+        return cast(Job, self._do(pin))
 
     def requeue_many(
         self, query: Query, *, dry_run: bool = False, expected: int | None = None, limit: int = BULK_MAX
@@ -179,9 +179,8 @@ class Dispatcher:
         First a dry run, which counts; then with ``expected``, the count, or CountChangedError refuses it.
         To go on, put the report's ``next`` into the query's ``after`` and expect its ``remaining``.
         """
-        return self._many(
-            Verb.REQUEUE, lambda job_id: c.Requeue(job_id=job_id), query, dry_run, expected, limit
-        )
+        again = Verb.REQUEUE
+        return self._many(again, lambda job_id: c.Requeue(job_id=job_id), query, dry_run, expected, limit)
 
     def cancel_many(
         self,
@@ -193,11 +192,8 @@ class Dispatcher:
         limit: int = BULK_MAX,
     ) -> BulkReport:
         """Cancel the jobs a query finds; in steps, as ``requeue_many``."""
-
-        def cancel(job_id: str) -> c.Cancel:
-            return c.Cancel(job_id=job_id, reason=reason)
-
-        return self._many(Verb.CANCEL, cancel, query, dry_run, expected, limit)
+        cancel = partial(c.Cancel, reason=reason)
+        return self._many(Verb.CANCEL, lambda job_id: cancel(job_id=job_id), query, dry_run, expected, limit)
 
     def _many(
         self,
