@@ -11,7 +11,7 @@ from tests.architecture.source import MEMBERS, ROOT, Module, modules
 
 DISTRIBUTIONS = packages_distributions()
 # Import names of what need not be installed: extras that the tests do without.
-NOT_INSTALLED = {"psycopg": "psycopg", "granian": "granian"}
+NOT_INSTALLED = {"psycopg": "psycopg"}
 
 
 def declared(member: str) -> set[str]:

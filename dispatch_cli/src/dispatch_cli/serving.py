@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dispatch_cli.kinds import KINDS
 from dispatch_cli.local_target import core_errors
 from dispatch_cli.serve_settings import ServeSettings, unfit
-from dispatch_core import Dispatcher
+from dispatch_core import Dispatcher, Storage
 from dispatch_core.storage import create_storage
 from dispatch_http.app import DispatchApp, create_app
+from dispatch_http.granian_server import Opened, serve_granian
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings, SettingsError
+from dispatch_http.tls import check_server
 
 
 def run(settings: ServeSettings, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. ``announce`` hears the address once callers are let in."""
+    try:
+        check_server(settings.http)
+        if settings.http.server == "granian":
+            # The worker opens it for good; what is wrong with it is better said here.
+            _open(settings).close()
+            return serve_granian(partial(_opened, settings), settings.http, announce)
+        return _serve_here(settings, announce)
+    except SettingsError as error:
+        raise unfit(str(error)) from error
+
+
+def _open(settings: ServeSettings) -> Storage:
     database = settings.ours.database
     try:
         if "://" not in database:
             Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with core_errors():
-            storage = create_storage(database)
+            return create_storage(database)
     except OSError as error:
         raise unfit(f"cannot make a place for {database}: {error.strerror}") from error
+
+
+def _dispatcher(storage: Storage, settings: ServeSettings) -> Dispatcher:
+    return Dispatcher(storage, settings=settings.core, kinds=KINDS, group_commit=True)
+
+
+def _serve_here(settings: ServeSettings, announce: Callable[[str], None]) -> int:
+    storage = _open(settings)
     try:
-        dispatcher = Dispatcher(storage, settings=settings.core, kinds=KINDS, group_commit=True)
-        with dispatcher:
+        with _dispatcher(storage, settings) as dispatcher:
             app = create_app(dispatcher, settings.http)
             return _Announcing(app, dispatcher, settings.http, announce).serve_forever()
-    except SettingsError as error:
-        raise unfit(str(error)) from error
     finally:
         storage.close()
+
+
+def _opened(settings: ServeSettings) -> Opened:
+    """Everything that granian's worker serves, opened there."""
+    storage = _open(settings)
+    dispatcher = _dispatcher(storage, settings)
+    return Opened(app=create_app(dispatcher, settings.http), dispatcher=dispatcher, close=storage.close)
 
 
 class _Announcing(Server):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import falcon
@@ -69,18 +69,42 @@ class Gate:
 
 
 def counted(app: WsgiApp, gate: Gate) -> WsgiApp:
-    """The same application; a request is inside the gate until its answer has been iterated to the end."""
+    """The same application; a request is inside the gate until its answer has been iterated to the end.
 
-    def run(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-        with gate.request():
+    The application runs before this returns: granian reads the status then, waitress at the first chunk.
+    """
+
+    def run(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with ExitStack() as stack:
+            stack.enter_context(gate.request())
             chunks = app(environ, start_response)
-            try:
-                yield from chunks
-            finally:
-                if close := getattr(chunks, "close", None):
-                    close()
+            if close := getattr(chunks, "close", None):
+                stack.callback(close)
+            return _Answer(chunks, stack.pop_all())
 
     return run
+
+
+class _Answer:
+    """Chunks that let go of what they hold when the last one is taken, or when nobody wants them any more."""
+
+    def __init__(self, chunks: Iterable[bytes], held: ExitStack) -> None:
+        self._chunks = iter(chunks)
+        self._held = held
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._chunks)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def close(self) -> None:
+        """Let go."""
+        self._held.close()
 
 
 @runtime_checkable

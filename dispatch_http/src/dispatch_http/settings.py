@@ -9,7 +9,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from attrs import field, frozen
-from attrs.validators import ge, le
+from attrs.validators import ge, in_, le
 
 KEY_VARIABLE = "DISPATCH_API_KEY"
 KEY_FILE_VARIABLE = "DISPATCH_API_KEY_FILE"
@@ -89,6 +89,7 @@ class HttpSettings:
     and are refused like no keys at all, for the key that fleet is shipped with is known to everybody.
     """
 
+    server: str = field(default="waitress", validator=in_(("waitress", "granian")))
     host: str = "127.0.0.1"
     port: int = field(default=8080, validator=[ge(0), le(65_535)])
     threads: int = field(default=64, validator=[ge(2), le(1_000)])
@@ -101,6 +102,8 @@ class HttpSettings:
     drain_grace_s: float = field(default=20.0, validator=[ge(0.1), le(3_600)])
     receive_s: float = field(default=15.0, validator=[ge(0.1), le(3_600)])
     idle_close_s: int = field(default=120, validator=[ge(1), le(3_600)])
+    tls_cert: str | None = None
+    tls_key: str | None = None
     keys: tuple[ApiKey, ...] = ()
     legacy: bool = True
     legacy_keys: tuple[ApiKey, ...] = ()

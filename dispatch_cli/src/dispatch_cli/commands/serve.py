@@ -29,6 +29,11 @@ from dispatch_cli.examples import examples
 @click.option(
     "--legacy-key-file", metavar="PATH", help="Keys that open the older fleet's paths only; on loopback."
 )
+@click.option(
+    "--server", type=click.Choice(["waitress", "granian"]), help="Granian has TLS and HTTP/2 [waitress]."
+)
+@click.option("--tls-cert", metavar="PATH", help="The certificate chain (PEM); with --server granian.")
+@click.option("--tls-key", metavar="PATH", help="Its private key (PEM, PKCS#8, without a password).")
 @click.option("--threads", type=int, metavar="N", help="Threads that serve requests [64].")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="[text on a terminal, else json]")
 @click.option("--config", metavar="PATH", help="A TOML file of settings [DISPATCH_CONFIG].")
@@ -41,6 +46,7 @@ from dispatch_cli.examples import examples
     "dispatch serve",
     "dispatch serve --port 0 --database jobs.db --json",
     "dispatch serve --host 0.0.0.0 --api-key-file keys.txt",
+    "dispatch serve --host 0.0.0.0 --api-key-file keys.txt --server granian --tls-cert c.pem --tls-key k.pem",
     "dispatch serve --print-settings > dispatch.toml",
 )
 def serve(
