@@ -110,11 +110,12 @@ def test_jobs_go_through_tls_and_http2_and_survive_the_stop(tmp_path: Path, pair
         heard: list[int] = []
 
         def wait() -> None:
-            heard.append(caller.post("/queue/next_job?engine_id=engine-1&session=s&wait=60").status_code)
+            with client(url, pair) as other:  # threads that share a connection wait for each other's answers
+                heard.append(other.post("/queue/next_job?engine_id=engine-1&session=s&wait=60").status_code)
 
         waiting = threading.Thread(target=wait)
         waiting.start()
-        assert caller.get("/health/ready").status_code == 200, "while another request waits on the connection"
+        assert caller.get("/health/ready").status_code == 200, "while another request waits"
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
         waiting.join(PATIENCE_S)
