@@ -81,6 +81,8 @@ FORMS: Mapping[type, Sequence[type]] = {
     forms.Registration: (commands.Register,),
     forms.SignOfLife: (commands.Heartbeat,),
     HeldLease: (),
+    forms.NewKey: (commands.CreateKey,),
+    forms.Rotation: (commands.RotateKey,),
     forms.Measurements: (commands.ReportBenchmark,),
     forms.HeldToken: (commands.Renew,),
     Progress: (),
@@ -102,6 +104,8 @@ EDGE = {
         f"JobFilter.{name}": (name, f"{INSTANT}; or null")
         for name in ("created_since", "created_until", "updated_since", "updated_until")
     },
+    "NewKey.scopes": ("scopes", "list of 1 to 3: `admin`, `submitter`, `engine`"),
+    "NewKey.expires_at": ("expires_at", f"{INSTANT}; or null"),
     "Assignment.until": ("until", f"{INSTANT}; or null"),
     "JobSize.size_bytes": ("size_bytes", "whole number; or `size_mb`, a number of megabytes"),
     "JobSize.duration_us": ("duration_s", "number of seconds; or `duration_us`, a whole number"),

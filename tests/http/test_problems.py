@@ -94,6 +94,7 @@ def test_a_store_that_is_away_is_503_and_alive_but_not_ready() -> None:
         client = TestClient(
             create_app(dispatcher, log=make_log(io.StringIO())), headers={"Host": "localhost"}
         )
+        assert client.simulate_get("/status").status_code == 200
         storage.close()
         for path in ("/jobs", "/status", "/health/ready"):
             answer = client.simulate_get(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -16,14 +17,16 @@ from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
 from dispatch_http.legacy.kind import DISTCONV
 from dispatch_http.naming import Ids
 from dispatch_http.observing import Log, Metrics, Observe, make_log
+from dispatch_http.route import Route
 from dispatch_http.routes import routes
 from dispatch_http.settings import HttpSettings
 
 
 class DispatchApp(falcon.App[StampedRequest, falcon.Response]):
-    """A Falcon application, with the gate through which its server lets requests in."""
+    """A Falcon application, with its routes and the gate through which its server lets requests in."""
 
     gate: Gate
+    routes: Sequence[Route]
     log: Log
 
 
@@ -41,15 +44,16 @@ def create_app(
     gate = Gate(settings.waits_max)
     desk = Desk(dispatcher=dispatcher, settings=settings, gate=gate)
     table = routes(desk, metrics)
-    auth: Auth | FleetAuth = Auth(settings, table)
+    auth: Auth | FleetAuth = Auth(dispatcher, settings, table)
     if settings.legacy and DISTCONV.name in dispatcher.kinds:
         table = with_older_fleet(table, desk)
-        auth = FleetAuth(Auth(settings, table), settings.legacy_keys, desk)
+        auth = FleetAuth(Auth(dispatcher, settings, table), settings.legacy_keys, desk)
     app = DispatchApp(
         request_type=StampedRequest,
         middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), auth, Ids(desk)],
     )
     app.gate = gate
+    app.routes = table
     app.log = log
     for route in table:
         app.add_route(route.path, route.resource)

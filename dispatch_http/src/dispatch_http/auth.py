@@ -9,19 +9,22 @@ from urllib.parse import urlsplit
 
 import falcon
 
-from dispatch_core import ANYONE, Scope, Scopes
+from dispatch_core import Context, Dispatcher, ForbiddenError, Scope, context_of, lowest
 from dispatch_http.grammar import BEARER, HOST
 from dispatch_http.problems import Refusal
 from dispatch_http.route import OPEN, Route
 from dispatch_http.settings import ApiKey, HttpSettings, is_loopback
 
 _CHALLENGE = 'Bearer realm="dispatch"'
+_EVERYTHING = (Scope.ADMIN, Scope.OPERATOR)
+"""What the server's own keys allow: all of the tenant ``default``, and to keep the keys of all tenants."""
 
 
 class Auth:
-    """Sets ``req.context.actor`` or refuses. Works before the resource, after the route is known."""
+    """Sets ``req.context.caller`` and ``actor``, or refuses. Works before the resource, after the route is known."""
 
-    def __init__(self, settings: HttpSettings, routes: Iterable[Route]) -> None:
+    def __init__(self, dispatcher: Dispatcher, settings: HttpSettings, routes: Iterable[Route]) -> None:
+        self._dispatcher = dispatcher
         self._routes = {route.path: route for route in routes}
         self._keys = settings.keys
         self._anonymous = "anonymous-loopback" if settings.loopback else "anonymous"
@@ -30,20 +33,28 @@ class Auth:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, object]
     ) -> None:
-        """Check the key and its scopes, unless the route is open or the server has no keys."""
+        """Check the key and its scopes, unless the route is open or there are no keys at all."""
         asked = self._routes[req.uri_template or ""].asks_for(req.method)
         if asked is OPEN:
             return
-        presented = _presented(req)
-        if not self._keys:
+        caller = self._caller(req, _presented(req))
+        req.context.caller = caller
+        req.context.actor = caller.actor
+        if not caller.has(asked):
+            raise ForbiddenError(f"this needs the scope {lowest(asked)}")
+
+    def _caller(self, req: falcon.Request, presented: str | None) -> Context:
+        if not self._keys and not self._dispatcher.has_keys():
             self._check_site(req)
-            req.context.actor = self._anonymous
-            return
-        key = None if presented is None else matching(self._keys, presented)
-        if key is None:
-            raise _unauthorized(presented)
-        req.context.actor = f"key:{key.name}"
-        _check_scope(ANYONE, asked)
+            return Context(actor=self._anonymous, scopes=_EVERYTHING)
+        if presented is not None:
+            own = matching(self._keys, presented)
+            if own is not None:
+                return Context(actor=f"key:{own.name}", scopes=_EVERYTHING)
+            stored = self._dispatcher.authenticate(presented)
+            if stored is not None:
+                return context_of(stored)
+        raise _unauthorized(presented)
 
     def _check_site(self, req: falcon.Request) -> None:
         """Without keys, being able to reach this machine is the only credential, and a browser lends it to
@@ -55,12 +66,6 @@ class Auth:
         origin = req.get_header("Origin")
         if origin is not None and urlsplit(origin).netloc != req.get_header("Host"):
             raise Refusal("foreign-origin", "without a key this server refuses other sites' pages")
-
-
-def _check_scope(has: Scopes, asked: Scopes) -> None:
-    if not has & asked:
-        lowest = sorted(asked - {Scope.OPERATOR}) or [Scope.OPERATOR]
-        raise Refusal("forbidden", f"this key has not the scope for it: {' or '.join(lowest)}")
 
 
 def _presented(req: falcon.Request) -> str | None:
@@ -89,5 +94,5 @@ def _unauthorized(presented: str | None) -> Refusal:
     if presented is None:
         detail, challenge = "send Authorization: Bearer KEY", _CHALLENGE
     else:
-        detail, challenge = "this key is not known", f'{_CHALLENGE}, error="invalid_token"'
+        detail, challenge = "this key is not good", f'{_CHALLENGE}, error="invalid_token"'
     return Refusal("unauthorized", detail, headers={"WWW-Authenticate": challenge})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import falcon
-from attrs import frozen
+from attrs import evolve, frozen
 
 from dispatch_core import Context, Dispatcher, Job
 from dispatch_core.forms import Form, job_form, only
@@ -47,4 +47,5 @@ class Desk:
 
 
 def _context(req: falcon.Request, key: str | None) -> Context:
-    return Context(actor=req.context.actor, request_id=req.context.request_id, receipt_key=key)
+    caller: Context = req.context.caller
+    return evolve(caller, request_id=req.context.request_id, receipt_key=key)

@@ -18,6 +18,7 @@ from dispatch_core import (
     JobError,
     Profile,
     Progress,
+    Scope,
 )
 from dispatch_core.forms import parse
 
@@ -159,6 +160,24 @@ class SignOfLife:
     leases: tuple[HeldLease, ...] = ()
     disk_free_bytes: int | None = None
     load: float | None = None
+
+
+@frozen(kw_only=True)
+class NewKey:
+    """Who is let in, to what. ``tenant`` null is the caller's own; ``expires_at`` is an RFC 3339 time."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    tenant: str | None = None
+    engine_id: str | None = None
+    expires_at: str | None = None
+
+
+@frozen(kw_only=True)
+class Rotation:
+    """How long the former secret stays good, up to 30 days."""
+
+    overlap_s: float = 0.0
 
 
 @frozen(kw_only=True)

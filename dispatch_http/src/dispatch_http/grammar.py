@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 JOB_ID = re.compile(r"[a-z0-9-]{1,64}")
+KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
 ENGINE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.observing import Metrics
-from dispatch_http.resources import engines, jobs, many, system, work
+from dispatch_http.resources import engines, jobs, keys, many, system, work
 from dispatch_http.route import OPEN, Route
 
 
 def routes(desk: Desk, metrics: Metrics) -> list[Route]:
     """Every route, and for each of its methods who may use it: whoever has one of the scopes named."""
-    return [*_of_jobs(desk), *_of_work(desk), *_of_engines(desk), *_of_the_system(desk, metrics)]
+    return [
+        *_of_jobs(desk),
+        *_of_work(desk),
+        *_of_engines(desk),
+        *_of_keys(desk),
+        *_of_the_system(desk, metrics),
+    ]
 
 
 def _of_jobs(desk: Desk) -> list[Route]:
@@ -60,6 +66,14 @@ def _of_engines(desk: Desk) -> list[Route]:
         ),
         Route("/engines/{engine_id}/drain", engines.ReasonedEngineVerb(desk, Dispatcher.drain), scope=steer),
         Route("/engines/{engine_id}/resume", engines.EngineVerb(desk, Dispatcher.resume), scope=steer),
+    ]
+
+
+def _of_keys(desk: Desk) -> list[Route]:
+    return [
+        Route("/keys", keys.Keys(desk), scope={"GET": ADMINS, "POST": ADMINS}),
+        Route("/keys/{key_id}", keys.OneKey(desk), scope={"DELETE": ADMINS}),
+        Route("/keys/{key_id}/rotate", keys.Rotate(desk), scope={"POST": ADMINS}),
     ]
 
 

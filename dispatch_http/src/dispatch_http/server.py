@@ -38,7 +38,7 @@ class Server:
         self, app: DispatchApp, dispatcher: Dispatcher, settings: HttpSettings | None = None
     ) -> None:
         self._settings = settings or HttpSettings()
-        refuse_open_door(self._settings)
+        refuse_open_door(self._settings, locked=dispatcher.has_keys())
         allow_descriptors(self._settings.connections_max)
         self._dispatcher = dispatcher
         self._gate = app.gate

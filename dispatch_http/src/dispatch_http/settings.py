@@ -132,8 +132,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_door(settings: HttpSettings) -> None:
-    """Raises SettingsError if strangers could reach the server without a key."""
+def refuse_open_door(settings: HttpSettings, *, locked: bool = False) -> None:
+    """Raises SettingsError if strangers could reach the server without a key; ``locked``: the store has keys."""
     if settings.insecure or settings.loopback:
         return
     if settings.legacy_keys:
@@ -141,7 +141,7 @@ def refuse_open_door(settings: HttpSettings) -> None:
             f"refusing to listen on {settings.host!r} with a key for the older fleet: its key is known to everybody. "
             "Listen on 127.0.0.1, or give that fleet keys of its own, or say explicitly that it is insecure"
         )
-    if settings.keys:
+    if settings.keys or locked:
         return
     raise SettingsError(
         f"refusing to listen on {settings.host!r} without a key: anyone who can reach it could run jobs. "

@@ -38,7 +38,7 @@ from dispatch_core.vocabulary.ids import (
     beginning_of_job_id,
 )
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec
-from dispatch_core.vocabulary.keys import Key, digest_of, key_text
+from dispatch_core.vocabulary.keys import Key, digest_of, with_text
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
 from dispatch_core.vocabulary.scopes import Scope
 
@@ -328,13 +328,13 @@ class Dispatcher:
             expires_us=expires_us,
             digest=digest_of(secret),
         )
-        return _with_text(self._do(command), secret)
+        return with_text(self._do(command), secret)
 
     def rotate_key(self, key_id: str, *, overlap_s: float = 0.0) -> tuple[Key, str | None]:
         """Give a key another secret; the former one stays good for ``overlap_s``. Answers like ``create_key``."""
         secret = self._house.secrets.new()
         command = c.RotateKey(key_id=key_id, overlap_s=overlap_s, digest=digest_of(secret))
-        return _with_text(self._do(command), secret)
+        return with_text(self._do(command), secret)
 
     def revoke_key(self, key_id: str) -> Key:
         """Let somebody in no longer: at once here, within a second on every other server of the store."""
@@ -441,8 +441,3 @@ class Dispatcher:
 
 def _named(lease: Lease) -> dict[str, Any]:
     return {"job_id": lease.job.id, "token": lease.token, "engine_id": lease.engine_id}
-
-
-def _with_text(key: Key, secret: str) -> tuple[Key, str | None]:
-    """The key and its text; a repeated command answers with the first key, whose secret is gone."""
-    return key, key_text(key.id, secret) if key.digest == digest_of(secret) else None

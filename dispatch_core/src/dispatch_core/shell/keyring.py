@@ -9,6 +9,7 @@ from attrs import frozen
 
 from dispatch_core.ports.storage import Change, Query, Storage
 from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.errors import StorageError
 from dispatch_core.vocabulary.keys import Key, split_text
 from dispatch_core.vocabulary.records import RecordType
 
@@ -39,7 +40,7 @@ class Keyring:
         self._mutex = threading.Lock()
         self._known: dict[str, _Read] = {}
         self._locked = False
-        self._open_until_us = 0
+        self._open_until_us: int | None = None
 
     def good(self, text: str) -> Key | None:
         """The key whose text this is, if it is good now. What is wrong with another is nobody's business."""
@@ -72,13 +73,25 @@ class Keyring:
         return read
 
     def locked(self) -> bool:
-        """Whether the store has any key, good or not: then callers need one. That never changes back."""
+        """Whether the store has any key, good or not: then callers need one. That never changes back.
+
+        While the store is away the last answer holds: nothing of it can be reached either.
+        """
         since_us = self._storage.monotonic_us()
-        if not self._locked and since_us >= self._open_until_us:
-            with self._storage.read() as snapshot:
-                self._locked = bool(snapshot.find(RecordType.KEY, Query(sort="created_us", limit=1)).records)
-            self._open_until_us = since_us + REMEMBERED_US
+        if not self._locked and (self._open_until_us is None or since_us >= self._open_until_us):
+            try:
+                if self._any():
+                    self._locked = True
+            except StorageError:
+                if self._open_until_us is None:
+                    raise
+            else:
+                self._open_until_us = since_us + REMEMBERED_US
         return self._locked
+
+    def _any(self) -> bool:
+        with self._storage.read() as snapshot:
+            return bool(snapshot.find(RecordType.KEY, Query(sort="created_us", limit=1)).records)
 
     def remember(self, changes: Sequence[Change]) -> None:
         """Look anew at what was just committed here: the own server obeys at once."""

@@ -95,6 +95,11 @@ def key_text(key_id: str, secret: str) -> str:
     return f"dsp_{key_id}_{secret}"
 
 
+def with_text(key: Key, secret: str) -> tuple[Key, str | None]:
+    """A key and its text; None if the secret is not its own: to a repeated command the first key answers."""
+    return key, key_text(key.id, secret) if key.digest == digest_of(secret) else None
+
+
 def split_text(text: str) -> tuple[str, str] | None:
     """The id and the secret of what a caller presents; None if it is not the text of a key.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import falcon
 
-from dispatch_core import ENGINES, SUBMITTERS
+from dispatch_core import ENGINES, SUBMITTERS, Context, Scope
 from dispatch_http.auth import Auth, matching
 from dispatch_http.desk import Desk
 from dispatch_http.legacy import fleet
@@ -84,7 +84,8 @@ class FleetAuth:
         if text is not None and (req.method, req.uri_template) in self._doors:
             key = matching(self._keys, text)
             if key is not None and req.get_header("Authorization") is None:
-                req.context.actor = f"fleet:{key.name}"
+                caller = Context(actor=f"fleet:{key.name}", scopes=(Scope.SUBMITTER, Scope.ENGINE))
+                req.context.caller, req.context.actor = caller, caller.actor
                 req.context.fleet_only = True
                 return
         self._auth.process_resource(req, resp, resource, params)
