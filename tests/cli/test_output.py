@@ -27,7 +27,9 @@ def many(tmp_path: Path) -> str:
     path = tmp_path / "many.db"
     storage = create_storage(path)
     with Dispatcher(storage) as dispatcher:
-        spec = JobSpec(parameters={"source": "/in/a.mov", "target": "/out/a.mp4"}, note="n" * 500)
+        long = "a-long-name-" * 8
+        parameters = {"source": f"/in/{long}.mov", "target": f"/out/{long}.mp4"}
+        spec = JobSpec(parameters=parameters, note="n" * 500)
         dispatcher.submit_many([spec] * 1_000)
     storage.close()
     return str(path)
@@ -111,10 +113,10 @@ def test_colour_is_for_terminals_that_want_it(local: Program) -> None:
 def test_a_narrow_terminal_cuts_the_work_before_the_id(local: Program) -> None:
     """An id that is cut is of no use; what is cut is what the line can do without."""
     job_id = local.json("submit", "/in/a.mov", "/out/a.mp4")["id"]
-    shown = run_on_terminal(*local.before, "jobs", "list", environment={"COLUMNS": "80"})
-    assert job_id in shown
+    shown = run_on_terminal(*local.before, "jobs", "list", environment={"COLUMNS": "60"})
+    assert f"{job_id[:12]} " in shown
     assert all(
-        len(line) <= 80
+        len(line) <= 60
         for line in shown.replace("\x1b[0m", "").replace("\x1b[33m", "").splitlines()
         if "\x1b" not in line
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -43,6 +44,16 @@ def job_id(inside: LocalTarget, dispatcher: Dispatcher, engine: str) -> str:
 QUESTIONS: dict[str, Callable[[Target, str], Form]] = {
     "job": lambda target, job_id: target.job(job_id),
     "jobs": lambda target, job_id: target.jobs(JobQuery(states=("failed_retry", "pending"), limit=1)),
+    "some fields": lambda target, job_id: target.job(job_id[:9], fields=("state", "id")),
+    "a narrow list": lambda target, job_id: target.jobs(
+        JobQuery(tenant="default", times={"created_since": "2020-01-01T00:00:00Z"}, fields=("id",))
+    ),
+    "many": lambda target, job_id: target.act_on_many(
+        "cancel", {"filter": {"state": ["failed_retry"]}, "dry_run": True}
+    ),
+    "export": lambda target, job_id: {"lines": [json.loads(each) for each in target.export_jobs(JobQuery())]},
+    "events": lambda target, job_id: {"lines": [json.loads(each) for each in target.export_history()]},
+    "sorted engines": lambda target, job_id: target.engines(sort="-hostname", fields=("id", "seen")),
     "attempts": lambda target, job_id: target.attempts(job_id),
     "history": lambda target, job_id: target.history(job_id, limit=3),
     "engines": lambda target, job_id: target.engines(left=True),

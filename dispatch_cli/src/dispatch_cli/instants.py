@@ -10,19 +10,23 @@ SOON_S = 1.0
 
 
 def parse_instant(text: str, now: datetime) -> str:
-    """RFC 3339 text in UTC of a time, or of a duration from now with a plus sign. Raises ValueError.
+    """RFC 3339 text in UTC of a time, or of a duration from now with a sign. Raises ValueError.
 
     A time without a zone is the local one.
 
     >>> noon = datetime(2030, 1, 31, 12, tzinfo=UTC)
     >>> parse_instant("+90m", noon)
     '2030-01-31T13:30:00.000000Z'
+    >>> parse_instant("-2h", noon)
+    '2030-01-31T10:00:00.000000Z'
     >>> parse_instant("2030-01-31T12:00:00+02:00", noon)
     '2030-01-31T10:00:00.000000Z'
     """
     wanted = text.strip()
     if wanted.startswith("+"):
         return form_of(now + timedelta(seconds=parse_duration(wanted[1:])))
+    if wanted.startswith("-"):
+        return form_of(now - timedelta(seconds=parse_duration(wanted[1:])))
     try:
         return form_of(datetime.fromisoformat(wanted).astimezone(UTC))
     except (ValueError, OverflowError):

@@ -6,14 +6,16 @@ import base64
 import getpass
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
+
+from attrs import evolve
 
 from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
 from dispatch_cli.kinds import KINDS
-from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb
+from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb, ManyVerb
 from dispatch_core import (
     Context,
     Dispatcher,
@@ -22,19 +24,27 @@ from dispatch_core import (
     EngineStatus,
     InvalidCommandError,
     Job,
-    Query,
 )
 from dispatch_core.forms import (
+    ENGINE_FIELDS,
+    JOB_FIELDS,
+    JobFilter,
     attempt_form,
+    bulk_form,
+    checked_fields,
+    dumps,
     edit_from_form,
     engine_form,
     explanation_form,
+    filter_from_form,
     job_form,
+    only,
     parse_instant,
     recorded_form,
     spec_from_form,
 )
 
+_EXPORT_PAGE: Final = 500
 _PLACE: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})")
 
 
@@ -71,6 +81,12 @@ class LocalTarget:
         with core_errors():
             yield self._dispatcher.acting(Context(actor=self._actor, receipt_key=key))
 
+    @contextmanager
+    def _about(self, job_id: str, key: str | None = None) -> Iterator[tuple[Dispatcher, str]]:
+        """The dispatcher, and the whole id of a job that may be named by its beginning."""
+        with self._acting(key) as acting:
+            yield acting, acting.resolve_job_id(job_id)
+
     # ----- jobs
 
     def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
@@ -78,30 +94,51 @@ class LocalTarget:
         with self._acting(key) as acting:
             return job_form(acting.submit(spec_from_form(form)))
 
-    def job(self, job_id: str) -> Form:
+    def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""
-        with self._acting() as acting:
-            return job_form(acting.job(job_id))
+        with self._about(job_id) as (acting, found):
+            return only(job_form(acting.job(found)), checked_fields(fields, JOB_FIELDS))
 
     def jobs(self, query: JobQuery) -> Form:
         """See ``Target``."""
-        where = {
-            "state": tuple(query.states),
-            "kind": () if query.kind is None else (query.kind,),
-            "engine_id": () if query.engine_id is None else (query.engine_id,),
-        }
         with self._acting() as acting:
-            page = acting.jobs(
-                Query(
-                    where={name: values for name, values in where.items() if values},
-                    sort=_stored_name(query.sort.removeprefix("-")),
-                    descending=query.sort.startswith("-"),
-                    after=None if query.cursor is None else _resume(query.cursor, query.sort),
-                    limit=query.limit,
-                )
-            )
-        jobs = [job_form(job) for job in page.records if isinstance(job, Job)]
+            fields = checked_fields(query.fields, JOB_FIELDS)
+            after = None if query.cursor is None else _resume(query.cursor, query.sort)
+            page = acting.jobs(_filter(query).query(query.sort, after=after, limit=query.limit))
+        jobs = [only(job_form(job), fields) for job in page.records if isinstance(job, Job)]
         return {"jobs": jobs, "next_cursor": page.next and _cursor(query.sort, page.next)}
+
+    def export_jobs(self, query: JobQuery) -> Iterator[str]:
+        """See ``Target``."""
+        with self._acting() as acting:
+            fields = checked_fields(query.fields, JOB_FIELDS)
+            for job in acting.export_jobs(_filter(query).query(limit=_EXPORT_PAGE)):
+                yield dumps(only(job_form(job), fields))
+
+    def export_history(self, cursor: str | None = None) -> Iterator[str]:
+        """See ``Target``."""
+        with self._acting() as acting:
+            after = None if cursor is None else _after(cursor)
+            for row in acting.export_events(after, page=_EXPORT_PAGE):
+                yield dumps(recorded_form(row))
+
+    def act_on_many(self, verb: ManyVerb, wish: Mapping[str, object]) -> Form:
+        """See ``Target``."""
+        dry_run = bool(wish.get("dry_run"))
+        told: dict[str, Any] = {
+            "dry_run": dry_run, "expected": wish.get("expected"), "limit": wish.get("limit", 1_000),
+        }  # fmt: skip
+        cursor = wish.get("cursor")
+        with self._acting() as acting:
+            query = filter_from_form(wish.get("filter"), "/filter").query()
+            if cursor is not None:
+                query = evolve(query, after=_resume(str(cursor), "created_at"))
+            if verb == "requeue":
+                report = acting.requeue_many(query, **told)
+            else:
+                report = acting.cancel_many(query, reason=str(wish.get("reason", "")), **told)
+        following = report.next and _cursor("created_at", report.next)
+        return {"dry_run": dry_run, **bulk_form(report), "next_cursor": following}
 
     def edit(
         self,
@@ -112,49 +149,51 @@ class LocalTarget:
         key: str | None = None,
     ) -> Form:
         """See ``Target``."""
-        with self._acting(key) as acting:
-            return job_form(acting.update(job_id, edit_from_form(changes), if_version=if_version))
+        with self._about(job_id, key) as (acting, found):
+            return job_form(acting.update(found, edit_from_form(changes), if_version=if_version))
 
     def act(
         self, job_id: str, verb: JobVerb, body: Mapping[str, object] | None = None, *, key: str | None = None
     ) -> Form:
         """See ``Target``."""
-        with self._acting(key) as acting:
-            return job_form(_acted(acting, job_id, verb, body or {}))
+        with self._about(job_id, key) as (acting, found):
+            return job_form(_acted(acting, found, verb, body or {}))
 
     def delete(self, job_id: str, *, key: str | None = None) -> Form:
         """See ``Target``."""
-        with self._acting(key) as acting:
-            return job_form(acting.delete(job_id))
+        with self._about(job_id, key) as (acting, found):
+            return job_form(acting.delete(found))
 
     def attempts(self, job_id: str) -> Form:
         """See ``Target``."""
-        with self._acting() as acting:
-            return {"attempts": [attempt_form(each) for each in acting.attempts(job_id)]}
+        with self._about(job_id) as (acting, found):
+            return {"attempts": [attempt_form(each) for each in acting.attempts(found)]}
 
     def history(self, job_id: str, *, cursor: str | None = None, limit: int = 100) -> Form:
         """See ``Target``."""
-        with self._acting() as acting:
-            rows = acting.history(job_id, after=None if cursor is None else _after(cursor), limit=limit)
+        with self._about(job_id) as (acting, found):
+            rows = acting.history(found, after=None if cursor is None else _after(cursor), limit=limit)
         events = [recorded_form(row) for row in rows]
         return {"events": events, "next_cursor": events[-1]["cursor"] if len(events) == limit else None}
 
     def explain(self, job_id: str, engine_id: str | None = None) -> Form:
         """See ``Target``."""
-        with self._acting() as acting:
-            return explanation_form(acting.explain(job_id, engine_id))
+        with self._about(job_id) as (acting, found):
+            return explanation_form(acting.explain(found, engine_id))
 
     # ----- engines
 
-    def engines(self, *, left: bool = False) -> Form:
+    def engines(self, *, left: bool = False, sort: str = "id", fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""
         with self._acting() as acting:
-            return {"engines": [_engine(each) for each in acting.engines(left=left)]}
+            names = checked_fields(fields, ENGINE_FIELDS)
+            found = acting.engines(left=left, order=sort)
+            return {"engines": [only(_engine(each), names) for each in found]}
 
-    def engine(self, engine_id: str) -> Form:
+    def engine(self, engine_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""
         with self._acting() as acting:
-            return _engine(acting.engine(engine_id))
+            return only(_engine(acting.engine(engine_id)), checked_fields(fields, ENGINE_FIELDS))
 
     def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:
         """See ``Target``."""
@@ -240,8 +279,10 @@ def _as_left(acting: Dispatcher, engine: Engine) -> Form:
     return engine_form(engine, now.pulse, tuple(now.attempts))
 
 
-def _stored_name(edge: str) -> str:
-    return edge.removesuffix("_at") + "_us" if edge.endswith("_at") else edge
+def _filter(query: JobQuery) -> JobFilter:
+    fields = {"kind": query.kind, "engine": query.engine_id, "tenant": query.tenant}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return filter_from_form({"state": list(query.states), "deleted": query.deleted, **given, **query.times})
 
 
 def _cursor(sort: str, after: tuple[str | int, str]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb
+from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb, ManyVerb
 from dispatch_cli.transport import Transport, segment
 
 
@@ -31,21 +31,25 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("POST", "/jobs", form, key)
 
-    def job(self, job_id: str) -> Form:
+    def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""
-        return self._ask(f"/jobs/{segment(job_id)}")
+        return self._ask(f"/jobs/{segment(job_id)}", fields=_joined(fields))
 
     def jobs(self, query: JobQuery) -> Form:
         """See ``Target``."""
-        return self._ask(
-            "/jobs",
-            state=",".join(query.states) or None,
-            kind=query.kind,
-            engine=query.engine_id,
-            sort=query.sort,
-            limit=query.limit,
-            cursor=query.cursor,
-        )
+        return self._ask("/jobs", **_filter(query), sort=query.sort, limit=query.limit, cursor=query.cursor)
+
+    def export_jobs(self, query: JobQuery) -> Iterator[str]:
+        """See ``Target``."""
+        return self._transport.lines("/jobs/export", _filter(query))
+
+    def export_history(self, cursor: str | None = None) -> Iterator[str]:
+        """See ``Target``."""
+        return self._transport.lines("/history/export", {"cursor": cursor})
+
+    def act_on_many(self, verb: ManyVerb, wish: Mapping[str, object]) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", f"/jobs:{verb}", wish, None)
 
     def edit(
         self,
@@ -84,13 +88,13 @@ class RemoteTarget:
 
     # ----- engines
 
-    def engines(self, *, left: bool = False) -> Form:
+    def engines(self, *, left: bool = False, sort: str = "id", fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""
-        return self._ask("/engines", left="true" if left else None)
+        return self._ask("/engines", left=_flag(left), sort=sort, fields=_joined(fields))
 
-    def engine(self, engine_id: str) -> Form:
+    def engine(self, engine_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""
-        return self._ask(f"/engines/{segment(engine_id)}")
+        return self._ask(f"/engines/{segment(engine_id)}", fields=_joined(fields))
 
     def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:
         """See ``Target``."""
@@ -106,3 +110,24 @@ class RemoteTarget:
     def status(self) -> Form:
         """See ``Target``."""
         return self._ask("/status")
+
+
+def _filter(query: JobQuery) -> dict[str, str | int | None]:
+    """The part of a query that lists and exports share."""
+    return {
+        "state": _joined(query.states),
+        "kind": query.kind,
+        "engine": query.engine_id,
+        "tenant": query.tenant,
+        "deleted": _flag(query.deleted),
+        "fields": _joined(query.fields),
+        **query.times,
+    }
+
+
+def _joined(words: Sequence[str]) -> str | None:
+    return ",".join(words) or None
+
+
+def _flag(holds: bool) -> str | None:
+    return "true" if holds else None

@@ -5,14 +5,16 @@ Forms are the plain JSON data that the HTTP interface speaks; both targets give 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
 Form = dict[str, Any]
 JobVerb = Literal["cancel", "requeue", "hold", "release", "assign", "restore"]
+ManyVerb = Literal["requeue", "cancel"]
 EngineVerb = Literal["drain", "cordon", "resume"]
+ENGINE_SORTS = ("id", "-id", "hostname", "-hostname", "last_seen", "-last_seen")
 SORTS = ("created_at", "-created_at", "updated_at", "-updated_at", "priority", "-priority")
 STATES = (
     "pending",
@@ -29,11 +31,18 @@ PAGE_MAX = 1_000
 
 @frozen(kw_only=True)
 class JobQuery:
-    """Which jobs to list, in which order, and from where on."""
+    """Which jobs to list, in which order, from where on, and which fields of them (none: all).
+
+    ``times`` holds RFC 3339 texts by ``created_since``, ``created_until``, ``updated_since``, ``updated_until``.
+    """
 
     states: Sequence[str] = ()
     kind: str | None = None
     engine_id: str | None = None
+    tenant: str | None = None
+    deleted: bool = False
+    times: Mapping[str, str] = field(factory=dict)
+    fields: Sequence[str] = ()
     sort: str = "-created_at"
     limit: int = 50
     cursor: str | None = None
@@ -49,12 +58,24 @@ class Target(Protocol):
         """Accept a job; its form."""
         ...
 
-    def job(self, job_id: str) -> Form:
-        """One job."""
+    def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:
+        """One job, or these fields of it."""
         ...
 
     def jobs(self, query: JobQuery) -> Form:
         """A page: ``{"jobs": […], "next_cursor": …}``."""
+        ...
+
+    def export_jobs(self, query: JobQuery) -> Iterator[str]:
+        """Every job of a query as a line of JSON, oldest first; its order, limit and cursor do not count."""
+        ...
+
+    def export_history(self, cursor: str | None = None) -> Iterator[str]:
+        """Every event behind a cursor as a line of JSON."""
+        ...
+
+    def act_on_many(self, verb: ManyVerb, wish: Mapping[str, object]) -> Form:
+        """Do something to the jobs of a filter: the body and the answer of ``POST /jobs:VERB``."""
         ...
 
     def edit(
@@ -90,12 +111,12 @@ class Target(Protocol):
         """Why a job is where it is."""
         ...
 
-    def engines(self, *, left: bool = False) -> Form:
+    def engines(self, *, left: bool = False, sort: str = "id", fields: Sequence[str] = ()) -> Form:
         """``{"engines": […]}``."""
         ...
 
-    def engine(self, engine_id: str) -> Form:
-        """One engine with what it runs."""
+    def engine(self, engine_id: str, *, fields: Sequence[str] = ()) -> Form:
+        """One engine with what it runs, or these fields of it."""
         ...
 
     def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -16,6 +16,9 @@ from attrs import frozen
 from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
 
+T = TypeVar("T")
+
+LINES_TYPE: Final = "application/x-ndjson"
 ATTEMPTS_MAX: Final = 6
 CONNECT_S_MAX: Final = 5.0
 RETRIED_STATUS: Final = frozenset({429, 502, 503, 504})
@@ -94,7 +97,38 @@ class Transport:
             options["json"] = body
         return self._until(budget_s, lambda: self._once(method, path, options))
 
-    def _until(self, budget_s: float, call: Callable[[], Answer]) -> Answer:
+    def lines(self, path: str, params: Mapping[str, str | int | None]) -> Iterator[str]:
+        """The lines of an answer, as they arrive. Raises CommandFailure if it does not come or is cut off.
+
+        It is asked for again like any call until it begins to come, and not after.
+        """
+        options: dict[str, Any] = {
+            "headers": {"Accept": LINES_TYPE},
+            "params": {name: each for name, each in params.items() if each is not None},
+            "timeout": httpx2.Timeout(self._timeout_s, connect=min(self._timeout_s, CONNECT_S_MAX)),
+        }
+        response = self._until(self._timeout_s, lambda: self._opened(path, options))
+        try:
+            yield from _split(response.iter_bytes())
+        except httpx2.TransportError as error:
+            message = f"{self.url} did not send all of it: {error}"
+            raise CommandFailure("cut-off", message, exit_code=ExitCode.UNAVAILABLE) from error
+        finally:
+            response.close()
+
+    def _opened(self, path: str, options: Mapping[str, Any]) -> httpx2.Response:
+        try:
+            request = self._client.build_request("GET", f"{self.url}{path}", **options)
+            response = self._client.send(request, stream=True)
+            if not response.is_success:
+                response.read()
+        except httpx2.TransportError as error:
+            raise _TryAgain(_unreachable(self.url, error)) from error
+        if not response.is_success:
+            raise self._refused(response)
+        return response
+
+    def _until(self, budget_s: float, call: Callable[[], T]) -> T:
         deadline = time.monotonic() + budget_s
         attempts = ATTEMPTS_MAX * len(self._urls)
         failed = 0
@@ -128,10 +162,13 @@ class Transport:
             raise _TryAgain(_unreachable(self.url, error)) from error
         if response.is_success:
             return Answer(response.status_code, self._form(response), response.headers)
+        raise self._refused(response)
+
+    def _refused(self, response: httpx2.Response) -> Exception:
         failure = failure_of(response)
         if response.status_code in RETRIED_STATUS:
-            raise _TryAgain(failure, _retry_after_s(response))
-        raise failure
+            return _TryAgain(failure, _retry_after_s(response))
+        return failure
 
     def _form(self, response: httpx2.Response) -> Any:
         if not response.content:
@@ -141,6 +178,16 @@ class Transport:
         except ValueError:
             message = f"{self.url} does not answer as a Dispatch server does"
             raise CommandFailure("not-dispatch", message, exit_code=ExitCode.UNAVAILABLE) from None
+
+
+def _split(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Lines end with a line feed and nothing else: texts in them may hold other separators."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode("utf-8") for line in whole)
+    if rest:
+        yield rest.decode("utf-8")
 
 
 def failure_of(response: httpx2.Response) -> CommandFailure:

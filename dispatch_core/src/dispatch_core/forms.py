@@ -33,6 +33,7 @@ from dispatch_core.shell.lists import (
 )
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.queries import ENGINE_ORDERS
+from dispatch_core.shell.wire import dumps
 
 __all__ = [
     "ENGINE_FIELDS",
@@ -45,6 +46,7 @@ __all__ = [
     "bulk_form",
     "checked_fields",
     "claim_form",
+    "dumps",
     "edit_from_form",
     "engine_form",
     "error_form",

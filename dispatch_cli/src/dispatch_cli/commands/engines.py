@@ -7,47 +7,66 @@ from typing import Final
 import click
 
 from dispatch_cli.caller import Caller, calling
+from dispatch_cli.commands.job_filters import field_names
 from dispatch_cli.examples import examples
 from dispatch_cli.instants import utc_now
-from dispatch_cli.target import EngineVerb, Form
+from dispatch_cli.target import ENGINE_SORTS, EngineVerb, Form
 
 _ids: Final = click.argument("engine_ids", metavar="ENGINE_ID…", nargs=-1, required=True)
+_fields: Final = click.option("--fields", metavar="NAME,NAME…", help="Only these fields.")
 _reason: Final = click.option("--reason", default="", metavar="TEXT", help="Why; it is kept and shown.")
 
 
 @click.command("list")
 @click.option("--left", is_flag=True, help="Engines that have left, too.")
+@click.option(
+    "--sort", type=click.Choice(ENGINE_SORTS), default="id", show_default=True, help="In this order."
+)
+@_fields
 @calling
 @examples(
     "dispatch engines list",
+    "dispatch engines list --sort -last_seen",
     "dispatch engines list --left --json",
 )
-def list_engines(caller: Caller, left: bool) -> None:
+def list_engines(caller: Caller, left: bool, sort: str, fields: str | None) -> None:
     """List engines and what they run."""
-    page = caller.target().engines(left=left)
+    names = field_names(fields)
+    page = caller.target().engines(left=left, sort=sort, fields=names)
 
     def people() -> None:
         from dispatch_cli.render.engines import show_engines
+        from dispatch_cli.render.fields import show_fields
 
-        show_engines(page, utc_now())
+        if names:
+            show_fields(names, page["engines"])
+        else:
+            show_engines(page, utc_now())
 
     caller.tell(page, people)
 
 
 @click.command("show")
 @click.argument("engine_id")
+@_fields
 @calling
 @examples(
     "dispatch engines show rack-7",
+    "dispatch engines show rack-7 --fields seen,wanted --json",
 )
-def show_engine(caller: Caller, engine_id: str) -> None:
+def show_engine(caller: Caller, engine_id: str, fields: str | None) -> None:
     """Show one engine."""
-    form = caller.target().engine(engine_id)
+    names = field_names(fields)
+    form = caller.target().engine(engine_id, fields=names)
 
     def people() -> None:
         from dispatch_cli.render.engines import show_engine
+        from dispatch_cli.render.fields import show_fields
 
-        show_engine(form, utc_now())
+        if names:
+            show_fields(names, [form])
+        else:
+            show_engine(form, utc_now())
 
     caller.tell(form, people)
 

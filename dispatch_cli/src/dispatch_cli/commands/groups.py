@@ -20,6 +20,10 @@ JOB_COMMANDS: Final = MappingProxyType(
         "watch": Later("dispatch_cli.commands.job_watch:watch_jobs", "Follow jobs until they end."),
         "explain": Later(f"{_READS}:explain_job", "Say why a job is where it is."),
         "history": Later(f"{_READS}:show_history", "Show what became of a job."),
+        "export": Later(
+            "dispatch_cli.commands.job_export:export_jobs",
+            "Write all jobs, or all events, a line of JSON each.",
+        ),
         "edit": Later("dispatch_cli.commands.job_edit:edit_job", "Change a waiting job."),
         "cancel": Later(f"{_VERBS}:cancel_jobs", "Stop jobs."),
         "requeue": Later(f"{_VERBS}:requeue_jobs", "Run ended or failing jobs again."),

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import click
 from attrs import evolve
 
 from dispatch_cli.caller import Caller, calling
+from dispatch_cli.commands.job_filters import field_names, job_filters, job_query
 from dispatch_cli.examples import examples
 from dispatch_cli.instants import utc_now
-from dispatch_cli.target import PAGE_MAX, SORTS, STATES, Form, JobQuery, Target
+from dispatch_cli.target import PAGE_MAX, SORTS, Form, JobQuery, Target
 
 PAGES_MAX: Final = 1_000
 
 
 @click.command("list")
-@click.option(
-    "--state", "states", multiple=True, type=click.Choice(STATES), help="Only in this state (repeatable)."
-)
-@click.option("--kind", metavar="KIND", help="Only of this kind.")
-@click.option("--engine", metavar="ENGINE_ID", help="Only of this engine.")
+@job_filters
 @click.option(
     "--sort", type=click.Choice(SORTS), default="-created_at", show_default=True, help="In this order."
 )
@@ -34,35 +31,35 @@ PAGES_MAX: Final = 1_000
 @examples(
     "dispatch jobs list --state pending --state delayed",
     "dispatch jobs list --engine rack-7 --sort -updated_at",
+    "dispatch jobs list --created-since -2h --fields id,state,priority",
     "dispatch jobs list --all --json | jq -r '.jobs[].id'",
 )
 def list_jobs(
     caller: Caller,
+    /,
     *,
-    states: tuple[str, ...],
-    kind: str | None,
-    engine: str | None,
     sort: str,
     limit: int,
     cursor: str | None,
     everything: bool,
+    **options: Any,
 ) -> None:
-    """List jobs."""
-    query = JobQuery(
-        states=states,
-        kind=kind,
-        engine_id=engine,
-        sort=sort,
-        limit=PAGE_MAX if everything else limit,
-        cursor=cursor,
-    )
+    """List jobs.
+
+    Tables show the beginnings of ids, which are as good as the whole.
+    """
+    query = job_query(options, sort=sort, limit=PAGE_MAX if everything else limit, cursor=cursor)
     target = caller.target()
     page = _all_pages(target, query) if everything else target.jobs(query)
 
     def people() -> None:
+        from dispatch_cli.render.fields import show_fields
         from dispatch_cli.render.jobs import show_jobs
 
-        show_jobs(page, utc_now())
+        if query.fields:
+            show_fields(query.fields, page["jobs"])
+        else:
+            show_jobs(page, utc_now())
 
     caller.tell(page, people)
 
@@ -80,20 +77,29 @@ def _all_pages(target: Target, query: JobQuery) -> Form:
 
 @click.command("show")
 @click.argument("job_id")
+@click.option("--fields", metavar="NAME,NAME…", help="Only these fields, and no attempts.")
 @calling
 @examples(
     "dispatch jobs show JOB_ID",
-    "dispatch jobs show JOB_ID --json | jq .state",
+    "dispatch jobs show JOB_ID --fields state --json",
 )
-def show_job(caller: Caller, job_id: str) -> None:
-    """Show one job and its attempts."""
+def show_job(caller: Caller, job_id: str, fields: str | None) -> None:
+    """Show one job and its attempts.
+
+    The beginning of an id is enough, here and wherever a JOB_ID is asked for.
+    """
     target = caller.target()
-    job = target.job(job_id)
+    names = field_names(fields)
+    job = target.job(job_id, fields=names)
 
     def people() -> None:
+        from dispatch_cli.render.fields import show_fields
         from dispatch_cli.render.jobs import show_job
 
-        show_job(job, target.attempts(job_id)["attempts"], utc_now())
+        if names:
+            show_fields(names, [job])
+        else:
+            show_job(job, target.attempts(job["id"])["attempts"], utc_now())
 
     caller.tell(job, people)
 

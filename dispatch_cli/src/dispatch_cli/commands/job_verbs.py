@@ -8,11 +8,13 @@ from typing import Final
 import click
 
 from dispatch_cli.caller import Caller, calling
+from dispatch_cli.commands.job_many import act_on_many, many_options, wants_many
 from dispatch_cli.examples import examples
 from dispatch_cli.parameter_types import INSTANT
 from dispatch_cli.target import Form, JobVerb
 
 _ids: Final = click.argument("job_ids", metavar="JOB_ID…", nargs=-1, required=True)
+_ids_or_filter: Final = click.argument("job_ids", metavar="[JOB_ID…]", nargs=-1)
 _reason: Final = click.option("--reason", default="", metavar="TEXT", help="Why; it is kept and shown.")
 
 
@@ -37,33 +39,52 @@ def _line(job: Form) -> str:
 
 
 @click.command("cancel")
-@_ids
+@_ids_or_filter
+@many_options
 @_reason
 @calling
 @examples(
     'dispatch jobs cancel JOB_ID --reason "wrong preset"',
+    "dispatch jobs cancel --filter state=pending,delayed --filter kind=render --dry-run",
 )
-def cancel_jobs(caller: Caller, job_ids: tuple[str, ...], reason: str) -> None:
+def cancel_jobs(
+    caller: Caller,
+    job_ids: tuple[str, ...],
+    pairs: tuple[str, ...],
+    dry_run: bool,
+    expected: int | None,
+    reason: str,
+) -> None:
     """Stop jobs.
 
     A waiting job stops at once. The engine of a running one is asked to stop it.
     """
-    _act(caller, job_ids, "cancel", {"reason": reason})
+    if wants_many(job_ids, pairs, dry_run, expected):
+        act_on_many(caller, "cancel", pairs, expected, reason=reason)
+    else:
+        _act(caller, job_ids, "cancel", {"reason": reason})
 
 
 @click.command("requeue")
-@_ids
+@_ids_or_filter
+@many_options
 @calling
 @examples(
     "dispatch jobs requeue JOB_ID",
-    "dispatch jobs requeue $(dispatch jobs list --state failed_permanently --json | jq -r '.jobs[].id')",
+    "dispatch jobs requeue --filter state=failed_permanently --filter updated_since=-2h --dry-run",
+    "dispatch jobs requeue --filter state=failed_permanently --filter updated_since=-2h --expected 12",
 )
-def requeue_jobs(caller: Caller, job_ids: tuple[str, ...]) -> None:
+def requeue_jobs(
+    caller: Caller, job_ids: tuple[str, ...], pairs: tuple[str, ...], dry_run: bool, expected: int | None
+) -> None:
     """Run ended or failing jobs again.
 
     Attempts are counted from zero, and their numbers go on.
     """
-    _act(caller, job_ids, "requeue")
+    if wants_many(job_ids, pairs, dry_run, expected):
+        act_on_many(caller, "requeue", pairs, expected)
+    else:
+        _act(caller, job_ids, "requeue")
 
 
 @click.command("hold")

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatch_cli.instants import relative
-from dispatch_cli.render.jobs import STATE_STYLES, percent
+from dispatch_cli.render.jobs import STATE_STYLES, percent, short_ids
 from dispatch_cli.render.terminal import cell, listing, pairs, show
 
 Form = Mapping[str, Any]
@@ -24,6 +24,7 @@ SEEN_STYLES: Final[Mapping[str, str]] = MappingProxyType(
 
 def show_engines(page: Form, now: datetime) -> None:
     """A table of engines with what they run."""
+    short = short_ids([each["job_id"] for engine in page["engines"] for each in engine["attempts"]])
     rows = [
         (
             engine["id"],
@@ -31,7 +32,9 @@ def show_engines(page: Form, now: datetime) -> None:
             _wanted(engine),
             f"{len(engine['attempts'])}/{engine['slots']}",
             relative(engine["last_seen_at"], now),
-            ", ".join(f"{each['job_id']} {percent(each['progress'])}".strip() for each in engine["attempts"]),
+            ", ".join(
+                f"{short[each['job_id']]} {percent(each['progress'])}".strip() for each in engine["attempts"]
+            ),
         )
         for engine in page["engines"]
     ]

@@ -29,6 +29,8 @@ STATE_STYLES: Final[Mapping[str, str]] = MappingProxyType(
         "cancelled": "dim",
     }
 )
+_WHOLE_ID: Final = 30
+_SHORT_ID: Final = 12
 _VERDICT_STYLES: Final[Mapping[str, str]] = MappingProxyType(
     {"never": "bold red", "offline": "red", "limited": "magenta", "next": "green", "running": "cyan"}
 )
@@ -62,11 +64,25 @@ def what(job: Form) -> str:
     )
 
 
+def short_ids(job_ids: Sequence[str]) -> Mapping[str, str]:
+    """The beginnings of ids that tell these apart: the prefix and eight digits, or more if they must.
+
+    >>> short_ids(["job-3r3txcpg4xfhq498bzt3gdt80y", "job-3r3txcpg5xfhq498bzt3gdt80y", "own-7"])["own-7"]
+    'own-7'
+    """
+    length = _SHORT_ID
+    made = [each for each in set(job_ids) if len(each) == _WHOLE_ID and each.startswith("job-")]
+    while len({each[:length] for each in made}) < len(made):
+        length += 1
+    return {each: each[:length] if each in made else each for each in job_ids}
+
+
 def show_jobs(page: Form, now: datetime) -> None:
     """A page of jobs, and how to see the next."""
+    short = short_ids([job["id"] for job in page["jobs"]])
     rows = [
         (
-            job["id"],
+            short[job["id"]],
             state(job),
             str(job["priority"]),
             f"{job['attempts_used']}/{job['retry']['max_attempts']}",
