@@ -262,8 +262,18 @@ def test_a_heartbeat_and_a_question_at_a_time_agree(older: Older, dispatcher: Di
     assert adapter.assign(_Meddling(dispatcher.acting(Context()), older.start), "engine-1") is None  # type: ignore[arg-type]
 
 
+def test_a_report_and_a_new_grant_at_a_time_agree(older: Older, dispatcher: Dispatcher) -> None:
+    """A report whose attempt has just ended counts for the one that has begun."""
+    job_id = working(older)
+    acting = _Meddling(dispatcher.acting(Context()), older.assign)
+    job = adapter.complete(acting, job_id, "http://example.com/out.mp4")  # type: ignore[arg-type]  # quacks like it
+    assert acting.meddled
+    assert job.state is JobState.COMPLETED
+    assert outcomes(dispatcher, job_id) == [Outcome.EXPIRED, Outcome.COMPLETED]
+
+
 class _Meddling:
-    """A dispatcher beside which something happens once, right after an engine was read."""
+    """A dispatcher beside which something happens once: right after an engine was read, or before a report."""
 
     def __init__(self, inner, meddle) -> None:  # type: ignore[no-untyped-def]
         self._inner, self._meddle, self.meddled = inner, meddle, False
@@ -274,7 +284,15 @@ class _Meddling:
     def engine(self, engine_id: str) -> object:
         """What was true before."""
         status = self._inner.engine(engine_id)
+        self._once()
+        return status
+
+    def execute(self, command: object) -> object:
+        """What is no longer true."""
+        self._once()
+        return self._inner.execute(command)
+
+    def _once(self) -> None:
         if not self.meddled:
             self.meddled = True
             self._meddle()
-        return status
