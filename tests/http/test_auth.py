@@ -11,7 +11,7 @@ from dispatch_core import ADMINS, Dispatcher
 from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.observing import make_log
-from dispatch_http.resources.system import Version
+from dispatch_http.resources.system import Live
 from dispatch_http.route import OPEN, Route
 from dispatch_http.settings import (
     HttpSettings,
@@ -72,9 +72,9 @@ def test_the_route_table_is_the_one_we_know() -> None:
 def test_a_route_declares_the_scope_of_every_method() -> None:
     """A route whose scope leaves a method out, or names one it has not, cannot be made."""
     with pytest.raises(ValueError, match="scopes"):
-        Route("/version", Version(), scope={"GET": OPEN})
+        Route("/version", Live(), scope={"GET": OPEN})
     with pytest.raises(ValueError, match="scopes"):
-        Route("/version", Version(), scope={"GET": OPEN, "HEAD": OPEN, "POST": ADMINS})
+        Route("/version", Live(), scope={"GET": OPEN, "HEAD": OPEN, "POST": ADMINS})
 
 
 @pytest.mark.checklist(59)

@@ -6,9 +6,12 @@ import json
 import pytest
 from falcon.testing import TestClient
 
-from dispatch_core import JobState
+from dispatch_core import Dispatcher, JobState
+from dispatch_core.storage import MemoryStorage, create_storage
+from dispatch_core.storage.sql.schema import HEAD
 from dispatch_http import __version__
-from dispatch_http.app import DispatchApp
+from dispatch_http.app import DispatchApp, create_app
+from dispatch_http.building import commit
 from dispatch_http.observing import make_log
 from tests.http.fleet import Fleet, insist, problem
 
@@ -25,6 +28,42 @@ def test_status_counts_everything(fleet: Fleet, client: TestClient) -> None:
     assert status["version"] == __version__
 
 
+@pytest.mark.checklist(22)
+def test_the_version_names_build_schema_and_interface() -> None:
+    """Enough to tell which server answers, and which tables it keeps."""
+    for store, schema in ((MemoryStorage(), None), (create_storage("sqlite://"), HEAD)):
+        with Dispatcher(store) as dispatcher:
+            told = insist(
+                TestClient(create_app(dispatcher), headers={"Host": "x"}).simulate_get("/version"), 200
+            )
+        assert told == {
+            "name": "dispatch",
+            "version": __version__,
+            "commit": commit(),
+            "schema": schema,
+            "api": "1",
+        }
+
+
+@pytest.mark.checklist(23)
+def test_a_server_whose_time_stands_still_is_alive_but_not_ready(
+    app: DispatchApp, client: TestClient
+) -> None:
+    """Where ticks have begun, ready means that the last one is not long ago; where nobody ticks it says nothing."""
+    now = 1_000.0
+    app.heart.clock = lambda: now
+    assert client.simulate_get("/health/ready").status_code == 200
+    app.heart.beat()
+    now += 89
+    assert client.simulate_get("/health/ready").status_code == 200
+    now += 2
+    problem(client.simulate_get("/health/ready"), 503, "not-ready")
+    assert client.simulate_get("/health/live").status_code == 200
+    app.heart.beat()
+    assert client.simulate_get("/health/ready").status_code == 200
+
+
+@pytest.mark.checklist(23)
 def test_version_and_health_answer(client: TestClient) -> None:
     """What a load balancer asks."""
     assert insist(client.simulate_get("/version"), 200)["version"] == __version__

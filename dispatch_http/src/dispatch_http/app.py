@@ -13,6 +13,7 @@ from dispatch_http.admission import Admission, Gate
 from dispatch_http.auth import Auth
 from dispatch_http.desk import Desk
 from dispatch_http.headers import Hygiene, Stamp, StampedRequest
+from dispatch_http.heart import Heart
 from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
 from dispatch_http.legacy.kind import DISTCONV
 from dispatch_http.naming import Ids
@@ -26,6 +27,7 @@ class DispatchApp(falcon.App[StampedRequest, falcon.Response]):
     """A Falcon application, with its routes and the gate through which its server lets requests in."""
 
     gate: Gate
+    heart: Heart
     routes: Sequence[Route]
     log: Log
 
@@ -53,6 +55,7 @@ def create_app(
         middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), auth, Ids(desk)],
     )
     app.gate = gate
+    app.heart = desk.heart
     app.routes = table
     app.log = log
     for route in table:

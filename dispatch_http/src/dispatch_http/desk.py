@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import falcon
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from dispatch_core import Context, Dispatcher, Job
 from dispatch_core.forms import Form, job_form, only
 from dispatch_http.admission import Gate
 from dispatch_http.body import read_json
 from dispatch_http.headers import receipt_key, refuse_conditions
+from dispatch_http.heart import Heart
 from dispatch_http.settings import HttpSettings
 
 
@@ -23,6 +24,7 @@ class Desk:
     dispatcher: Dispatcher
     settings: HttpSettings
     gate: Gate
+    heart: Heart = field(factory=Heart)
 
     def asking(self, req: falcon.Request) -> Dispatcher:
         """The dispatcher for questions in the caller's name."""

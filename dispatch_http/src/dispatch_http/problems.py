@@ -51,6 +51,7 @@ _EDGE: Mapping[str, tuple[int, str]] = {
     "unknown-attempt": (404, "There is no such attempt"),
     "content-too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be JSON"),
+    "not-ready": (503, "The server is not ready"),
     "internal-error": (500, "The server failed"),
 }
 STATUS: Mapping[str, tuple[int, str]] = {**_CORE, **_EDGE}

@@ -81,7 +81,7 @@ def _of_the_system(desk: Desk, metrics: Metrics) -> list[Route]:
     public = {"GET": OPEN, "HEAD": OPEN}
     return [
         Route("/status", system.SystemStatus(desk), scope={"GET": SUBMITTERS}),
-        Route("/version", system.Version(), scope=public),
+        Route("/version", system.Version(desk), scope=public),
         Route("/health/live", system.Live(), scope=public),
         Route("/health/ready", system.Ready(desk), scope=public),
         Route("/metrics", system.MetricsPage(metrics), scope={"GET": OPERATORS}),

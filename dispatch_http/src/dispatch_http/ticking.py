@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from dispatch_core import ClosedError, Dispatcher, DispatchError
+from dispatch_http.heart import Heart
 from dispatch_http.observing import Log
 
 BACK_OFF_MAX_S = 30.0
@@ -13,14 +14,16 @@ BACK_OFF_MAX_S = 30.0
 class Ticking:
     """One thread. A failing store slows it down and never ends it: when the store is back, so is the time."""
 
-    def __init__(self, dispatcher: Dispatcher, log: Log) -> None:
+    def __init__(self, dispatcher: Dispatcher, log: Log, heart: Heart | None = None) -> None:
         self._dispatcher = dispatcher
+        self._heart = heart or Heart()
         self._log = log
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatch-tick", daemon=False)
 
     def start(self) -> None:
         """Begin to tick."""
+        self._heart.beat()
         self._thread.start()
 
     def stop(self) -> None:
@@ -47,4 +50,5 @@ class Ticking:
         except Exception:  # noqa: BLE001  # whatever it was, time must go on for everything else
             self._log.exception("tick failed")
             return False
+        self._heart.beat()
         return True

@@ -223,11 +223,15 @@ class Transaction(Protocol):
 
 @frozen(kw_only=True)
 class StorageTraits:
-    """What a store is: whether several servers may share it, and whether it outlives the process."""
+    """What a store is: whether several servers may share it, and whether it outlives the process.
+
+    ``schema`` names the form of its tables, if it has any that could differ.
+    """
 
     name: str
     shared: bool
     durable: bool
+    schema: str | None = None
 
 
 class Storage(Protocol):

@@ -8,6 +8,7 @@ from attrs import frozen
 from dispatch_core import ClosedError
 from dispatch_http import __version__
 from dispatch_http.answers import send
+from dispatch_http.building import version_form
 from dispatch_http.desk import Desk
 from dispatch_http.observing import Metrics
 from dispatch_http.parameters import Asked
@@ -37,11 +38,12 @@ class SystemStatus:
 class Version:
     """Which version answers."""
 
+    desk: Desk
     when_draining = True
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Tell."""
-        send(resp, {"name": "dispatch", "version": __version__})
+        send(resp, version_form(self.desk.dispatcher.storage.traits.schema))
 
     on_head = on_get
 
@@ -61,7 +63,7 @@ class Live:
 
 @frozen
 class Ready:
-    """Whether it makes sense to send work here: not draining, and the store answers."""
+    """Whether it makes sense to send work here: not draining, the store answers, and time passes."""
 
     desk: Desk
     when_draining = True
@@ -71,6 +73,7 @@ class Ready:
         if self.desk.gate.draining:
             raise ClosedError("the server is shutting down")
         self.desk.dispatcher.check_storage()
+        self.desk.heart.check()
         send(resp, {"status": "ready"})
 
     on_head = on_get

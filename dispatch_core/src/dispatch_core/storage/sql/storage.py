@@ -12,6 +12,7 @@ from dispatch_core.storage.life import Wake
 from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form, forms_by_type
+from dispatch_core.storage.sql.schema import HEAD
 from dispatch_core.storage.sql.session import Session, Watch
 from dispatch_core.storage.sql.sqlite import SqliteFile, SqliteMemory
 from dispatch_core.storage.sql.transaction import Reads, SqlTransaction
@@ -53,7 +54,7 @@ class SqlStorage:
 
     @property
     def traits(self) -> StorageTraits:
-        return StorageTraits(name="sqlite", shared=False, durable=self._database.durable)
+        return StorageTraits(name="sqlite", shared=False, durable=self._database.durable, schema=HEAD)
 
     @property
     def incarnation(self) -> str:
