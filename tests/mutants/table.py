@@ -40,7 +40,7 @@ MUTANTS: Sequence[Mutant] = (
            "cause = command.cause or end_cause(attempt, case.now) or 'lease'\n    if cause is None:", (TABLE, TIME)),
     Mutant("attempts not counted at the grant", f"{KERNEL}/evolve.py",
            '"attempts_used": job.attempts_used + 1', '"attempts_used": job.attempts_used', (TIME,)),
-    Mutant("late complete after a new grant", f"{KERNEL}/lifecycle.py",
+    Mutant("late complete after a new grant", f"{KERNEL}/leases.py",
            "attempt is None or attempt.number != job.live_attempt", "attempt is None", (ENGINES,)),
     Mutant("receipts ignored", f"{SHELL}/receipts.py", "if known is not None:", "if known is None and known:", (RECEIPTS,)),
     Mutant("receipts without fingerprint", f"{SHELL}/receipts.py",
