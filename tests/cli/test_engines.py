@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dispatch_core import Benchmark, Dispatcher, Progress
 from tests.cli.program import Program
 
 
+@pytest.mark.checklist(41)
 def test_engines_are_listed_with_what_they_run(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
     """The list shows who lives, how busy they are and how far their jobs have come."""
     job_id = remote.json("submit", "/in/a.mov", "/out/a.mp4")["id"]
@@ -29,6 +32,7 @@ def test_one_engine_is_shown_whole(remote: Program, dispatcher: Dispatcher, engi
     assert remote.json("engines", "show", engine)["facts"]["ffmpeg"] == "6.1"
 
 
+@pytest.mark.checklist(24)
 def test_engines_are_steered(remote: Program, engine: str) -> None:
     """Cordon, drain and resume say what is wanted; delete makes an engine leave."""
     wanted = remote.json("engines", "cordon", engine, "--reason", "odd noises")["wanted"]

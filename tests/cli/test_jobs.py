@@ -61,6 +61,10 @@ def test_tables_for_people(dispatch: Program, submit: Submit) -> None:
     assert dispatch("jobs", "list", "--state", "completed").stdout == "No jobs.\n"
 
 
+@pytest.mark.checklist(18)
+@pytest.mark.checklist(19)
+@pytest.mark.checklist(80)
+@pytest.mark.checklist(82)
 def test_the_verbs(dispatch: Program, submit: Submit) -> None:
     """Every verb does what it says and tells the job's new state; the history has them all, and who did it."""
     job_id = submit()
@@ -125,6 +129,7 @@ def test_strange_ids_name_no_other_route(strange: str, dispatch: Program) -> Non
     assert json.loads(result.stderr)["code"] in ("unknown-job", "not-found")
 
 
+@pytest.mark.checklist(25)
 def test_edit_keeps_what_it_does_not_name(dispatch: Program, submit: Submit) -> None:
     """Naming one limit leaves the other limits, the back-off and the parameters as they are."""
     job_id = submit("--queue-ttl", "3h", "--codec", "hevc", "--duration", "10m", "--preset", "slow")
@@ -179,15 +184,17 @@ def test_explain_says_why_and_what_would_help(remote: Program, dispatcher: Dispa
     remote("jobs", "explain", job_id, "--engine", "nobody", exit_code=3)
 
 
+@pytest.mark.checklist(43)
+@pytest.mark.checklist(73)
 def test_attempts_and_errors_are_shown(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
     """Who tried, how it ended and why stands below the job."""
     job_id = remote.json("submit", "/in/a.mov", "/out/a.mp4", "--max-attempts", "1")["id"]
     (lease,) = dispatcher.claim(engine, session=engine)
-    dispatcher.fail(
-        lease, JobError(failure_class="input", message="no such file \x1b[31m/in/a.mov", retryable=False)
-    )
+    error = JobError(failure_class="input", message="no such file \x1b[31m/in/a.mov", retryable=False)
+    dispatcher.fail(lease, error, usage={"cpu_s": 12})
     shown = remote("jobs", "show", job_id).stdout
     assert "failed_permanently" in shown
     assert "input: no such file \N{REPLACEMENT CHARACTER}[31m/in/a.mov" in shown
     assert engine in shown
+    assert "cpu_s=12" in shown
     assert "\x1b" not in shown

@@ -55,6 +55,7 @@ def test_an_unfit_key_is_refused(client: TestClient, key: str) -> None:
     problem(answer, 400, "invalid-header")
 
 
+@pytest.mark.checklist(25)
 def test_an_edit_of_an_older_version_is_refused(fleet: Fleet, client: TestClient) -> None:
     """412: somebody else was faster, and nothing was overwritten."""
     path = f"/jobs/{fleet.submit()['id']}"

@@ -45,6 +45,7 @@ def test_an_unfit_registration_is_pointed_at(client: TestClient, body: dict[str,
     assert where in pointers(problem(answer, 422, "invalid-command"))
 
 
+@pytest.mark.checklist(35)
 def test_a_heartbeat_renews_and_tells_everything(fleet: Fleet, client: TestClient) -> None:
     """Named leases are answered one by one; those not named, cancels and the wanted state come along."""
     lease = fleet.running()
@@ -127,6 +128,7 @@ def test_benchmarks_replace_cells(fleet: Fleet, client: TestClient) -> None:
     assert pointers(problem(answer, 422, "invalid-command")) == ["/benchmarks"]
 
 
+@pytest.mark.checklist(24)
 def test_an_engine_that_left_is_shown_only_if_asked_for(fleet: Fleet, client: TestClient) -> None:
     """DELETE deregisters: the engine leaves the list, its record stays."""
     fleet.register("engine-1")

@@ -7,6 +7,7 @@ from dispatch_core import ManualClock
 from tests.http.fleet import PARAMETERS, Fleet, insist, pointers, problem
 
 
+@pytest.mark.checklist(92)
 def test_submit_answers_the_job_with_its_place_and_version(client: TestClient) -> None:
     """201, Location leads to the job, and the entity tag is the version."""
     body = {
@@ -56,6 +57,7 @@ def test_a_start_time_ahead_delays_a_job(fleet: Fleet) -> None:
         ({"prioritty": 1}, ["/prioritty"]),
     ],
 )
+@pytest.mark.checklist(17)
 def test_an_unfit_field_is_pointed_at(
     client: TestClient, fields: dict[str, object], where: list[str]
 ) -> None:
@@ -145,6 +147,8 @@ def test_parameters_are_refused_where_none_are_known(fleet: Fleet, client: TestC
     problem(client.simulate_get(f"/jobs/{job['id']}", query_string="verbose=1"), 400, "invalid-parameter")
 
 
+@pytest.mark.checklist(25)
+@pytest.mark.checklist(63)
 def test_an_edit_changes_what_it_names(fleet: Fleet, client: TestClient) -> None:
     """A merge patch leaves alone what it does not name."""
     job = fleet.submit(note="keep", priority=1)
@@ -186,6 +190,7 @@ def test_hold_and_release(fleet: Fleet, client: TestClient) -> None:
     fleet.claim()
 
 
+@pytest.mark.checklist(82)
 def test_assign_pins_and_unpins(fleet: Fleet, client: TestClient) -> None:
     """A pin names the engine and its end; null ends it."""
     path = f"/jobs/{fleet.submit()['id']}/assign"
@@ -200,6 +205,9 @@ def test_assign_pins_and_unpins(fleet: Fleet, client: TestClient) -> None:
         assert pointers(problem(answer, 422, "invalid-command")) == ["/until"]
 
 
+@pytest.mark.checklist(18)
+@pytest.mark.checklist(19)
+@pytest.mark.checklist(80)
 def test_cancel_requeue_delete_restore(fleet: Fleet, client: TestClient) -> None:
     """The verbs of an operator, each answered with the job as it is then."""
     path = f"/jobs/{fleet.submit()['id']}"
@@ -237,6 +245,7 @@ def test_history_tells_what_became_of_a_job(fleet: Fleet, client: TestClient) ->
     problem(client.simulate_get(path, params={"cursor": "1"}), 400, "invalid-parameter")
 
 
+@pytest.mark.checklist(43)
 def test_attempts_are_listed_and_shown(fleet: Fleet, client: TestClient) -> None:
     """Location of a claim leads to the attempt; a number that was not granted leads nowhere."""
     lease = fleet.running()

@@ -9,6 +9,7 @@ from tests.http.fleet import SESSION, Fleet, insist, pointers, problem
 CLAIM = {"engine_id": "engine-1", "session": SESSION}
 
 
+@pytest.mark.checklist(86)
 def test_a_claim_answers_a_lease(fleet: Fleet, client: TestClient) -> None:
     """201 with the token, the deadline and the job; Location leads to the attempt."""
     job = fleet.submit()
@@ -59,6 +60,7 @@ def test_an_older_start_of_an_engine_cannot_claim(fleet: Fleet, client: TestClie
     problem(client.simulate_post("/queue/next_job", params=CLAIM), 409, "session-replaced")
 
 
+@pytest.mark.checklist(86)
 def test_a_preview_changes_nothing(fleet: Fleet, client: TestClient) -> None:
     """GET shows what a claim would get, and the job is still there for the claim."""
     job = fleet.submit()
@@ -69,6 +71,7 @@ def test_a_preview_changes_nothing(fleet: Fleet, client: TestClient) -> None:
     assert fleet.job(job["id"])["version"] == 1
 
 
+@pytest.mark.checklist(28)
 def test_progress_renews_and_is_shown(fleet: Fleet, client: TestClient, clock: ManualClock) -> None:
     """The answer holds the new deadline; the attempt shows how far it is."""
     lease = fleet.running()
@@ -107,6 +110,7 @@ def test_renew_extends_one_lease(fleet: Fleet, client: TestClient, clock: Manual
     assert insist(client.simulate_post(f"/jobs/{lease['job_id']}/renew", json=held), 200)["cancel"] is True
 
 
+@pytest.mark.checklist(27)
 def test_complete_ends_the_job_and_a_repeat_hears_the_same(fleet: Fleet) -> None:
     """A report whose answer was lost on the way may be sent again."""
     lease = fleet.running()
@@ -118,6 +122,7 @@ def test_complete_ends_the_job_and_a_repeat_hears_the_same(fleet: Fleet) -> None
     assert (job["state"], job["result"]) == ("completed", {"size_bytes": 5})
 
 
+@pytest.mark.checklist(27)
 def test_a_report_may_be_patched(fleet: Fleet, client: TestClient) -> None:
     """PATCH and PUT of a status are the same."""
     lease = fleet.running()

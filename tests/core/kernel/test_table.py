@@ -318,6 +318,7 @@ def test_a_stale_if_version_is_refused() -> None:
         world.do(c.Update(job_id=J, edit=c.Edit(priority=3), if_version=7))
 
 
+@pytest.mark.checklist(19)
 def test_a_complete_that_comes_first_beats_the_cancel() -> None:
     """Cancel of a running job has two phases; the work that is done is done."""
     world = WORLDS[Variant.CANCELLING]()
@@ -325,6 +326,7 @@ def test_a_complete_that_comes_first_beats_the_cancel() -> None:
     assert world.job.state is S.COMPLETED
 
 
+@pytest.mark.checklist(82)
 def test_a_pin_constrains_the_next_grant() -> None:
     """Another engine is refused; the pinned one gets it; a soft pin ends by time."""
     world = World()

@@ -36,6 +36,7 @@ def held(*leases: object) -> list[HeldLease]:
     return [HeldLease(lease.job.id, lease.token) for lease in leases]  # type: ignore[attr-defined]  # leases
 
 
+@pytest.mark.checklist(35)
 def test_a_heartbeat_renews_what_it_names(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """Only the named leases run on; the others are told back as unnamed, with their own deadline."""
     start(dispatcher)
@@ -53,6 +54,7 @@ def test_a_heartbeat_renews_what_it_names(dispatcher: Dispatcher, clock: ManualC
     assert left == {mine.job.id: 30_000_000, forgotten.job.id: 10_000_000}
 
 
+@pytest.mark.checklist(19)
 def test_a_heartbeat_hears_cancels_and_losses(dispatcher: Dispatcher) -> None:
     """A cancelled job is flagged, named or not; a token that is not the live one is lost; others' tokens too."""
     start(dispatcher)
@@ -118,6 +120,7 @@ def test_registering_again_is_no_event_unless_something_changed(dispatcher: Disp
     assert len(dispatcher.engine("e1").attempts) == 1
 
 
+@pytest.mark.checklist(24)
 def test_leaving_ends_leases_and_all_else(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """After deregister the engine must register again; its job goes back at once; it is listed only on request."""
     start(dispatcher)
@@ -166,6 +169,7 @@ def test_wanted_states(dispatcher: Dispatcher, verb: str, state: WantedState) ->
     assert len(claimed(dispatcher, session="s2")) == 1
 
 
+@pytest.mark.checklist(36)
 def test_an_engine_goes_silent_then_lost_then_live(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """By the server's clock alone, to the microsecond; any sign of life brings it back."""
     start(dispatcher)

@@ -111,6 +111,7 @@ def test_an_id_that_is_taken_is_not_given_again(make_dispatcher: MakeDispatcher,
     assert other.stats().accepted == 9
 
 
+@pytest.mark.checklist(25)
 def test_an_edit_names_what_it_changes(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """UNSET stays, None clears, and an edit that changes nothing is no event."""
     later = clock.now_us() + 1_000_000
@@ -126,6 +127,7 @@ def test_an_edit_names_what_it_changes(dispatcher: Dispatcher, clock: ManualCloc
     assert names(dispatcher.history(job.id)) == ["job-submitted", "job-edited", "job-edited"]
 
 
+@pytest.mark.checklist(25)
 def test_an_edit_may_insist_on_a_version(dispatcher: Dispatcher) -> None:
     """If-Match: only the version the caller saw."""
     job = dispatcher.submit(spec())
@@ -148,6 +150,7 @@ def test_an_edit_of_the_work_is_checked_like_a_submit(dispatcher: Dispatcher) ->
     assert edited.spec.parameters == PARAMETERS
 
 
+@pytest.mark.checklist(17)
 def test_a_change_of_priority_reorders(dispatcher: Dispatcher) -> None:
     """The edited job moves in the ready order at once, both ways."""
     jobs = [
@@ -199,6 +202,7 @@ def test_the_queue_ttl_ends_a_job_that_nobody_takes(dispatcher: Dispatcher, cloc
     assert (error.failure_class, error.message) == ("policy", "not granted within 10 s")
 
 
+@pytest.mark.checklist(82)
 def test_hold_release_and_pin_move_between_lanes(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """Held: no lane. Pinned: its engine's lane, until the pin ends. Else the open one."""
     start(dispatcher, "e1")
@@ -238,6 +242,8 @@ def test_repeated_wishes_change_nothing(dispatcher: Dispatcher) -> None:
     assert dispatcher.assign(job.id, None).version == 5
 
 
+@pytest.mark.checklist(80)
+@pytest.mark.checklist(18)
 def test_delete_restore_and_requeue(dispatcher: Dispatcher) -> None:
     """A waiting job is cancelled first; restore never queues; a new generation goes on counting attempts."""
     start(dispatcher)

@@ -252,6 +252,7 @@ def test_a_killer_job_ends(dispatcher: Dispatcher, clock: ManualClock) -> None:
     assert dispatcher.job(job.id).state is S.FAILED_PERMANENTLY
 
 
+@pytest.mark.checklist(19)
 def test_a_cancel_has_a_grace(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """An engine that goes on renewing but never stops is not waited for longer than the grace."""
     start(dispatcher)

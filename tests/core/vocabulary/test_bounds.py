@@ -156,6 +156,7 @@ def test_commands_name_the_place_in_a_list() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.checklist(63)
 def test_an_edit_tells_unset_from_none() -> None:
     """A field an edit does not name stays; None is a value only where None is meant."""
     assert parse(Edit, {}) == Edit()

@@ -152,10 +152,11 @@ def attempts_table(attempts: Sequence[Form], now: datetime) -> Table:
             attempt["outcome"] or "running",
             percent(attempt["progress"]),
             describe_error(attempt["error"]) if attempt["error"] else "",
+            _inline(attempt["usage"]),
         )
         for attempt in attempts
     ]
-    return listing(("#try", "engine", "granted", "#ran", "outcome", "#progress", "error"), rows)
+    return listing(("#try", "engine", "granted", "#ran", "outcome", "#progress", "error", "used"), rows)
 
 
 def show_history(page: Form, now: datetime) -> None:
