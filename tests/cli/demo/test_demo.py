@@ -70,7 +70,7 @@ def test_the_demo_rescues_a_job_and_every_output_decodes(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end every process and remove the folder."""
     run = demo(tmp_path, "--clips-seconds", "2")

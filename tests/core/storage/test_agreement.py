@@ -145,7 +145,7 @@ def _of(transaction: Transaction, row: Recorded) -> object:
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(steps=st.lists(STEPS, max_size=8), queries=st.lists(QUERIES, max_size=8), cached=st.integers(0, 4))
 def test_memory_and_sqlite_agree(
     steps: list[Any], queries: list[tuple[RecordType, Query]], cached: int
