@@ -194,7 +194,7 @@ def rows_read(backlog: int) -> int:
 
 
 def test_a_claim_reads_as_much_at_any_backlog() -> None:
-    """Sixty claims read the same rows of the ready order at 100 pending jobs and at 20,000: about two each."""
+    """Sixty claims read the same rows of the ready order at 100 pending jobs and at 5,000: about two each."""
     small, large = rows_read(100), rows_read(5_000)
     assert large <= small + 16
     assert large <= 60 * 2
