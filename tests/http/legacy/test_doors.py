@@ -5,7 +5,7 @@ import io
 import pytest
 from falcon.testing import Result, TestClient
 
-from dispatch_core import TRANSCODE, Dispatcher
+from dispatch_core import TRANSCODE, Dispatcher, Scope
 from dispatch_core.storage import MemoryStorage
 from dispatch_http.admission import Gate
 from dispatch_http.app import create_app
@@ -22,7 +22,6 @@ from tests.http.legacy.words import SOURCE, Older
 KEY = "a-good-key-of-some-length"
 SHIPPED = "the-key-everybody-knows"
 BOTH = (TRANSCODE, DISTCONV)
-NATIVE = {"Authorization": f"Bearer {KEY}", "X-API-Key": ""}
 
 
 @pytest.fixture
@@ -156,3 +155,88 @@ def test_a_key_that_everybody_knows_is_for_this_machine_only(host: str) -> None:
         refuse_open_door(HttpSettings(host=host, **keys))  # type: ignore[arg-type]
     refuse_open_door(HttpSettings(host=host, insecure=True, **keys))  # type: ignore[arg-type]
     refuse_open_door(HttpSettings(host="127.0.0.1", **keys))  # type: ignore[arg-type]
+
+
+# ----- keys of the store
+
+
+def kept(dispatcher: Dispatcher, client: TestClient, *scopes: Scope, **bounds: str) -> Older:
+    """The fleet with a key of its own that has these scopes."""
+    return Older(client, dispatcher.create_key("fleet", scopes, **bounds)[1])  # type: ignore[arg-type]
+
+
+def test_a_submitters_key_is_the_clients(dispatcher: Dispatcher, client: TestClient) -> None:
+    """It does what the client does, cancels what runs, and is no engine."""
+    person, machine = (kept(dispatcher, client, each) for each in (Scope.SUBMITTER, Scope.ENGINE))
+    job_id = person.submit()["job_id"]
+    machine.start()
+    assert (machine.assign() or {})["job_id"] == job_id
+    for path in ("/jobs/", "/engines/", f"/jobs/{job_id}"):
+        assert person.call("GET", path).status_code == 200
+    assert person.told(person.post(f"/jobs/{job_id}/cancel"))["status"] == "cancelled"
+    assert person.told(person.post(f"/jobs/{job_id}/retry"))["status"] == "pending"
+    body = {"engine_id": "engine-1", "progress": 1}
+    for path in (
+        "/engines/heartbeat",
+        "/assign_job/",
+        f"/jobs/{job_id}/complete",
+        f"/jobs/{job_id}/progress",
+    ):
+        problem(person.post(path, body), 403, "forbidden")
+
+
+def test_an_engines_key_is_the_engines(dispatcher: Dispatcher, client: TestClient) -> None:
+    """It works and reports, though it may look at no job."""
+    person, machine = (kept(dispatcher, client, each) for each in (Scope.SUBMITTER, Scope.ENGINE))
+    jobs = [person.submit()["job_id"] for _ in range(2)]
+    machine.start()
+    machine.beat()
+    assert (
+        machine.post("/engines/benchmark_result", {"engine_id": "engine-1", "benchmark_time": 1}).status_code
+        == 200
+    )
+    first = str((machine.assign() or {})["job_id"])
+    assert machine.post(f"/jobs/{first}/progress", {"progress": 50}).status_code == 200
+    assert machine.complete(first)["status"] == "completed"
+    second = str((machine.assign() or {})["job_id"])
+    assert {first, second} == set(jobs)
+    assert machine.fail(second)["status"] == "failed_retry"
+    for method, path in (
+        ("GET", "/jobs/"),
+        ("POST", "/jobs/"),
+        ("GET", f"/jobs/{first}"),
+        ("GET", "/engines/"),
+    ):
+        problem(machine.call(method, path), 403, "forbidden")
+
+
+def test_a_key_of_one_engine_speaks_for_that_one(dispatcher: Dispatcher, client: TestClient) -> None:
+    """So its reports are fenced after all: they cannot end another engine's attempt."""
+    person = kept(dispatcher, client, Scope.SUBMITTER)
+    one, two = (kept(dispatcher, client, Scope.ENGINE, engine_id=f"engine-{number}") for number in (1, 2))
+    job_id = person.submit()["job_id"]
+    one.start("engine-1")
+    two.start("engine-2")
+    problem(two.post("/engines/heartbeat", {"engine_id": "engine-1"}), 403, "forbidden")
+    problem(two.post("/assign_job/", {"engine_id": "engine-1"}), 403, "forbidden")
+    assert (one.assign("engine-1") or {})["job_id"] == job_id
+    problem(two.post(f"/jobs/{job_id}/complete", {}), 403, "forbidden")
+    problem(two.post(f"/jobs/{job_id}/fail", {}), 403, "forbidden")
+    assert one.complete(job_id)["status"] == "completed"
+
+
+def test_tenants_have_fleets_of_their_own(dispatcher: Dispatcher, client: TestClient) -> None:
+    """Neither sees, gets or ends the other's jobs: they do not exist for it."""
+    every = (Scope.SUBMITTER, Scope.ENGINE)
+    blue, red = (kept(dispatcher, client, *every, tenant=tenant) for tenant in ("blue", "red"))
+    job_id = blue.submit()["job_id"]
+    blue.start("blue-1")
+    red.start("red-1")
+    assert red.assign("red-1") is None
+    assert (blue.assign("blue-1") or {})["job_id"] == job_id
+    assert red.told(red.call("GET", "/jobs/")) == []
+    assert [engine["engine_id"] for engine in red.told(red.call("GET", "/engines/"))] == ["red-1"]
+    problem(red.call("GET", f"/jobs/{job_id}"), 404, "unknown-job")
+    for verb in ("complete", "fail", "cancel", "retry"):
+        problem(red.post(f"/jobs/{job_id}/{verb}"), 404, "unknown-job")
+    assert blue.complete(job_id)["status"] == "completed"
