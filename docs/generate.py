@@ -87,6 +87,7 @@ FORMS: Mapping[type, Sequence[type]] = {
     forms.HeldToken: (commands.Renew,),
     Progress: (),
     forms.StatusReport: (commands.Complete, commands.GiveBack),
+    forms.ShortForm: (commands.Complete,),
     forms.ReportedError: (JobError,),
 }
 LINKS = {kind.__name__: f"#{kind.__name__.lower()}" for kind in FORMS} | {"JobError": "#reportederror"}

@@ -77,7 +77,9 @@ its version, so no choice rests on it.
 
 `GET /jobs/{{job_id}}` and `POST /jobs/{{job_id}}/cancel` answer in the older form if the key came as `X-API-Key` and the job is
 of the kind `distconv`; otherwise in the [present form](http.md). `Authorization: Bearer` always gets the present form.
-`/jobs/{{job_id}}/progress` is the older one for `POST`, the present one for `PUT`. While the older fleet is served, no present
+
+`/jobs/{{job_id}}/progress` is the older one for `POST`, the present one for `PUT`. `POST /jobs/{{job_id}}/complete` and `/fail` are
+the present ones if the body names a `token`, and the older ones if it does not. While the older fleet is served, no present
 engine can be called `heartbeat` or `benchmark_result`.
 """
 

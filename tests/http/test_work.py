@@ -209,3 +209,50 @@ def test_a_made_up_token_is_lost(fleet: Fleet, client: TestClient) -> None:
 def test_a_report_about_no_job_is_unknown(fleet: Fleet) -> None:
     """404: an engine that hears it has nothing to stop."""
     problem(fleet.report({**fleet.running(), "job_id": "job-none"}), 404, "unknown-job")
+
+
+@pytest.mark.checklist(27)
+@pytest.mark.parametrize(
+    ("verb", "body", "state", "outcome"),
+    [
+        ("complete", {"result": {"size": 7}, "usage": {"cpu_s": 3}}, "completed", "completed"),
+        ("complete", {}, "completed", "completed"),
+        ("fail", {"error": {"message": "no such encoder"}}, "failed_retry", "failed"),
+        ("fail", {}, "failed_retry", "failed"),
+    ],
+)
+def test_the_short_forms_are_the_same_report(
+    fleet: Fleet, client: TestClient, verb: str, body: dict[str, object], state: str, outcome: str
+) -> None:
+    """A repeat is 200 with the same answer, in either form; another report of the same attempt is lost."""
+    lease = fleet.running()
+    held = {"token": lease["token"], "engine_id": lease["engine_id"]}
+    path = f"/jobs/{lease['job_id']}/{verb}"
+    first = insist(client.simulate_post(path, json={**held, **body}), 200)
+    assert (first["outcome"], fleet.job(lease["job_id"])["state"]) == (outcome, state)
+    assert insist(client.simulate_post(path, json={**held, **body}), 200) == first
+    assert insist(fleet.report(lease, outcome), 200) == first
+    other = "fail" if verb == "complete" else "complete"
+    problem(client.simulate_post(f"/jobs/{lease['job_id']}/{other}", json=held), 409, "lease-lost")
+    assert fleet.job(lease["job_id"])["state"] == state
+
+
+@pytest.mark.checklist(27)
+@pytest.mark.parametrize(
+    ("verb", "fields", "pointer"),
+    [
+        ("complete", {"error": {"message": "x"}}, "/error"),
+        ("complete", {"status": "failed"}, "/status"),
+        ("fail", {"result": {}}, "/result"),
+        ("fail", {"token": None}, "/token"),
+    ],
+)
+def test_a_short_form_takes_what_belongs_to_it(
+    fleet: Fleet, client: TestClient, verb: str, fields: dict[str, object], pointer: str
+) -> None:
+    """What does not is refused with its pointer, and the attempt goes on."""
+    lease = fleet.running()
+    body = {"token": lease["token"], "engine_id": lease["engine_id"], **fields}
+    answer = client.simulate_post(f"/jobs/{lease['job_id']}/{verb}", json=body)
+    assert pointers(problem(answer, 422, "invalid-command")) == [pointer]
+    assert fleet.job(lease["job_id"])["state"] == "assigned"

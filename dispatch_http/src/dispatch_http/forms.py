@@ -134,6 +134,28 @@ class StatusReport:
             raise InvalidCommandError(problems)
 
 
+@frozen(kw_only=True)
+class ShortForm:
+    """The end of an attempt, where the path says how: ``result`` for complete, ``error`` for fail."""
+
+    token: str
+    engine_id: str
+    result: JsonObject | None = None
+    error: ReportedError | None = None
+    usage: JsonObject | None = None
+
+    def report(self, status: ReportedStatus) -> StatusReport:
+        """The full report it stands for."""
+        return StatusReport(
+            token=self.token,
+            engine_id=self.engine_id,
+            status=status,
+            result=self.result,
+            error=self.error,
+            usage=self.usage,
+        )
+
+
 def _job_error(error: ReportedError | None) -> JobError:
     error = error or ReportedError()
     return JobError(

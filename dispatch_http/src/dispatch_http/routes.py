@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
+from dispatch_http.forms import ReportedStatus
 from dispatch_http.observing import Metrics
 from dispatch_http.resources import engines, jobs, keys, many, system, work
 from dispatch_http.route import OPEN, Route
@@ -46,6 +47,12 @@ def _of_jobs(desk: Desk) -> list[Route]:
 def _of_work(desk: Desk) -> list[Route]:
     return [
         Route("/jobs/{job_id}/status", work.Status(desk), scope={"PUT": ENGINES, "PATCH": ENGINES}),
+        Route(
+            "/jobs/{job_id}/complete",
+            work.ShortReport(desk, ReportedStatus.COMPLETED),
+            scope={"POST": ENGINES},
+        ),
+        Route("/jobs/{job_id}/fail", work.ShortReport(desk, ReportedStatus.FAILED), scope={"POST": ENGINES}),
         Route("/jobs/{job_id}/progress", work.Progress(desk), scope={"PUT": ENGINES}),
         Route("/jobs/{job_id}/renew", work.Renew(desk), scope={"POST": ENGINES}),
         Route("/queue/next_job", work.NextJob(desk), scope={"GET": ENGINES, "POST": ENGINES}),

@@ -248,8 +248,9 @@ def test_a_present_engine_may_do_older_jobs_and_reports_with_its_token(
     for verb in ("complete", "fail", "progress"):
         problem(older.post(f"/jobs/{job_id}/{verb}", {"progress": 1}), 409, "lease-lost")
     assert older.told(older.post(f"/jobs/{job_id}/cancel"))["status"] == "assigned"
-    assert fleet.report(lease).status_code == 200
-    assert older.job(job_id)["status"] == "completed"
+    held = {"token": lease["token"], "engine_id": "engine-9", "result": {"output_url": "s3://out/1.mp4"}}
+    assert older.told(older.post(f"/jobs/{job_id}/complete", held))["outcome"] == "completed"
+    assert older.job(job_id)["output_url"] == "s3://out/1.mp4"
 
 
 def test_a_heartbeat_and_a_question_at_a_time_agree(older: Older, dispatcher: Dispatcher) -> None:

@@ -20,7 +20,6 @@ from dispatch_http.legacy.resources import (
     Heartbeat,
     Jobs,
     JobVerb,
-    Report,
     Root,
     StoragePools,
 )
@@ -30,7 +29,13 @@ from dispatch_http.settings import ApiKey
 Door = tuple[str, str]
 """A method and a path."""
 MET: frozenset[Door] = frozenset(
-    {("GET", "/jobs/{job_id}"), ("POST", "/jobs/{job_id}/cancel"), ("POST", "/jobs/{job_id}/progress")}
+    {
+        ("GET", "/jobs/{job_id}"),
+        ("POST", "/jobs/{job_id}/cancel"),
+        ("POST", "/jobs/{job_id}/complete"),
+        ("POST", "/jobs/{job_id}/fail"),
+        ("POST", "/jobs/{job_id}/progress"),
+    }
 )
 """What both protocols have, as far as the older one has it."""
 
@@ -43,8 +48,6 @@ def older_routes(desk: Desk) -> list[Route]:
         Route("/health", Health(), scope=public),
         Route("/jobs/", Jobs(desk), scope={"GET": SUBMITTERS, "POST": SUBMITTERS}),
         Route("/jobs/{job_id}/retry", JobVerb(desk, fleet.retry), scope=act),
-        Route("/jobs/{job_id}/complete", Report(desk, fleet.complete, "output_url"), scope=report),
-        Route("/jobs/{job_id}/fail", Report(desk, fleet.fail, "error_message"), scope=report),
         Route("/assign_job/", AssignJob(desk), scope=report),
         Route("/engines/", Engines(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/heartbeat", Heartbeat(desk), scope=report),

@@ -6,15 +6,16 @@ such a key and wants the present form sends it as ``Authorization: Bearer``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import falcon
 from attrs import frozen
 
 from dispatch_core import Dispatcher, UnknownJobError
 from dispatch_http.desk import Desk
+from dispatch_http.forms import ReportedStatus
 from dispatch_http.legacy import fleet
-from dispatch_http.legacy.resources import JobProgress, JobVerb, OneJob
+from dispatch_http.legacy.resources import JobProgress, JobVerb, OneJob, Report
 from dispatch_http.resources import jobs, work
 
 
@@ -66,6 +67,25 @@ class MeetCancel:
 
 
 @frozen
+class MeetReport:
+    """``/jobs/{job_id}/complete`` and ``/fail``: with a token or without."""
+
+    desk: Desk
+    present: work.ShortReport
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        """Whoever names a token speaks the present protocol, whatever the job."""
+        data = self.desk.body(req, clean=False)
+        named = isinstance(data, Mapping) and "token" in data and not req.context.fleet_only
+        (self.present if named else self._older()).take(req, resp, job_id, data)
+
+    def _older(self) -> Report:
+        completed = self.present.status is ReportedStatus.COMPLETED
+        verb, told = (fleet.complete, "output_url") if completed else (fleet.fail, "error_message")
+        return Report(self.desk, verb, told)
+
+
+@frozen
 class MeetProgress:
     """``/jobs/{job_id}/progress``: PUT with a token, POST without."""
 
@@ -84,6 +104,8 @@ class MeetProgress:
 MEETINGS: dict[str, Callable[..., object]] = {
     "/jobs/{job_id}": MeetOneJob,
     "/jobs/{job_id}/cancel": MeetCancel,
+    "/jobs/{job_id}/complete": MeetReport,
+    "/jobs/{job_id}/fail": MeetReport,
     "/jobs/{job_id}/progress": MeetProgress,
 }
 """By path, what stands between the two protocols."""

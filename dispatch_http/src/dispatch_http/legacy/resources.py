@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import attrs
 import falcon
@@ -28,12 +27,6 @@ from dispatch_http.legacy.shapes import engine_shape, job_shape
 
 BENCHMARK = "distconv/start"
 """The task class of what older engines measure at their start. No job has it, so it guides no choice."""
-
-
-def body_of(desk: Desk, req: falcon.Request) -> Mapping[str, Any]:
-    """The body's fields; none if it is another kind of JSON. Texts are mended where they are used."""
-    data = desk.body(req, clean=False)
-    return data if isinstance(data, Mapping) else {}
 
 
 def send_text(resp: falcon.Response, text: str) -> None:
@@ -139,9 +132,9 @@ class Report:
     verb: Callable[[Dispatcher, str, object], Job]
     told: str
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        """Take it down."""
-        told = body_of(self.desk, req).get(self.told)
+    def take(self, req: falcon.Request, resp: falcon.Response, job_id: str, data: object) -> None:
+        """Take it down. What is no object, or says nothing, is a report all the same."""
+        told = data.get(self.told) if isinstance(data, Mapping) else None
         send(resp, job_shape(self.verb(self.desk.acting(req), job_id, told)))
 
 

@@ -10,7 +10,7 @@ from dispatch_core import ReportProgress
 from dispatch_core.forms import claim_form, lease_form, lease_status_form, parse
 from dispatch_http.answers import send, send_attempt
 from dispatch_http.desk import Desk
-from dispatch_http.forms import HeldToken, StatusReport, progress_report
+from dispatch_http.forms import HeldToken, ReportedStatus, ShortForm, StatusReport, progress_report
 from dispatch_http.parameters import Asked
 
 _CLAIM_MAX = 100
@@ -66,6 +66,24 @@ class Status:
         send_attempt(resp, self.desk.acting(req).execute(report.command(job_id)))
 
     on_patch = on_put
+
+
+@frozen
+class ShortReport:
+    """The same report, its status said by the path."""
+
+    desk: Desk
+    status: ReportedStatus
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        """Report it. A repeat gets the same answer, in whichever form."""
+        self.take(req, resp, job_id, self.desk.body(req, clean=False))
+
+    def take(self, req: falcon.Request, resp: falcon.Response, job_id: str, data: object) -> None:
+        """Report what the body says. Raises InvalidCommandError if it says a status, too."""
+        Asked(req)
+        report = parse(ShortForm, data).report(self.status)
+        send_attempt(resp, self.desk.acting(req).execute(report.command(job_id)))
 
 
 @frozen
