@@ -18,6 +18,8 @@ from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
 from dispatch_http.legacy.kind import DISTCONV
 from dispatch_http.naming import Ids
 from dispatch_http.observing import Log, Metrics, Observe, make_log
+from dispatch_http.origins import Origins, allowed_origins
+from dispatch_http.rates import Requests
 from dispatch_http.route import Route
 from dispatch_http.routes import routes
 from dispatch_http.settings import HttpSettings
@@ -46,13 +48,24 @@ def create_app(
     gate = Gate(settings.waits_max)
     desk = Desk(dispatcher=dispatcher, settings=settings, gate=gate)
     table = routes(desk, metrics)
+    present = {route.path for route in table}
+    origins = allowed_origins(settings)
     auth: Auth | FleetAuth = Auth(dispatcher, settings, table)
     if settings.legacy and DISTCONV.name in dispatcher.kinds:
         table = with_older_fleet(table, desk)
         auth = FleetAuth(Auth(dispatcher, settings, table), settings.legacy_keys, desk)
     app = DispatchApp(
         request_type=StampedRequest,
-        middleware=[Observe(log, metrics), Stamp(), Hygiene(), Admission(gate), auth, Ids(desk)],
+        middleware=[
+            Observe(log, metrics),
+            Stamp(),
+            *([Origins(origins)] if origins else []),
+            Hygiene(),
+            Admission(gate),
+            auth,
+            Requests(settings, exempt=[route.path for route in table if route.path not in present]),
+            Ids(desk),
+        ],
     )
     app.gate = gate
     app.heart = desk.heart

@@ -11,7 +11,9 @@ import falcon
 
 from dispatch_core import Context, Dispatcher, ForbiddenError, Scope, context_of, lowest
 from dispatch_http.grammar import BEARER, HOST
+from dispatch_http.origins import allowed_origins
 from dispatch_http.problems import Refusal
+from dispatch_http.rates import failures_of, refuse_beyond
 from dispatch_http.route import OPEN, Route
 from dispatch_http.settings import ApiKey, HttpSettings, is_loopback
 
@@ -29,6 +31,8 @@ class Auth:
         self._keys = settings.keys
         self._anonymous = "anonymous-loopback" if settings.loopback else "anonymous"
         self._trusts_host = not settings.loopback
+        self._origins = allowed_origins(settings)
+        self._failures = failures_of(settings)
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, object]
@@ -54,6 +58,8 @@ class Auth:
             stored = self._dispatcher.authenticate(presented)
             if stored is not None:
                 return context_of(stored)
+            # A good key is never held up by the bad ones of its address: they may share a router.
+            refuse_beyond(self._failures, req.remote_addr, "these are too many keys that are not good")
         raise _unauthorized(presented)
 
     def _check_site(self, req: falcon.Request) -> None:
@@ -64,7 +70,11 @@ class Auth:
         if not self._trusts_host and host and not is_loopback(host[1]):
             raise Refusal("foreign-origin", "without a key this server answers to localhost only")
         origin = req.get_header("Origin")
-        if origin is not None and urlsplit(origin).netloc != req.get_header("Host"):
+        if (
+            origin is not None
+            and origin not in self._origins
+            and urlsplit(origin).netloc != req.get_header("Host")
+        ):
             raise Refusal("foreign-origin", "without a key this server refuses other sites' pages")
 
 

@@ -52,6 +52,7 @@ _EDGE: Mapping[str, tuple[int, str]] = {
     "content-too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be JSON"),
     "not-ready": (503, "The server is not ready"),
+    "rate-limited": (429, "Too many requests"),
     "internal-error": (500, "The server failed"),
 }
 STATUS: Mapping[str, tuple[int, str]] = {**_CORE, **_EDGE}

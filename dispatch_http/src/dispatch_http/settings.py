@@ -102,6 +102,9 @@ class HttpSettings:
     drain_grace_s: float = field(default=20.0, validator=[ge(0.1), le(3_600)])
     receive_s: float = field(default=15.0, validator=[ge(0.1), le(3_600)])
     idle_close_s: int = field(default=120, validator=[ge(1), le(3_600)])
+    requests_per_s: float = field(default=500.0, validator=[ge(0), le(1_000_000)])
+    bad_keys_per_minute: int = field(default=30, validator=[ge(1), le(1_000_000)])
+    cors_origins: str = ""
     tls_cert: str | None = None
     tls_key: str | None = None
     keys: tuple[ApiKey, ...] = ()
