@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from dispatch_core import Dispatcher, JobError
+from dispatch_core import Dispatcher, JobError, Settings
+from dispatch_core.storage import MemoryStorage
+from dispatch_http.app import create_app
+from dispatch_http.server import Server
+from dispatch_http.settings import HttpSettings
 from tests.cli.program import Program
 
 Submit = Callable[..., str]
@@ -101,6 +105,23 @@ def test_the_beginning_of_an_id_is_enough(dispatch: Program, submit: Submit) -> 
     assert job_id in dispatch("jobs", "show", shown).stdout
     assert dispatch.json("jobs", "delete", shown)["id"] == job_id
     assert dispatch.json("jobs", "restore", shown)["id"] == job_id
+
+
+@pytest.mark.checklist(33)
+@pytest.mark.checklist(58)
+def test_retries_and_the_cap_are_told() -> None:
+    """--max-retries counts what comes after the first attempt; a cap of the server shows where attempts are shown."""
+    with Dispatcher(MemoryStorage(), settings=Settings(attempts_cap=3)) as dispatcher:
+        settings = HttpSettings(port=0, threads=4, drain_grace_s=2.0)
+        with Server(create_app(dispatcher, settings), dispatcher, settings) as server:
+            remote = Program(("--url", server.url))
+            job = remote.json("submit", "/in/a.mov", "/out/a.mp4", "--max-retries", "8")
+            assert (job["retry"]["max_attempts"], job["max_attempts_effective"]) == (9, 3)
+            assert "0 of 3 (the server's cap; 9 were asked for)" in remote("jobs", "show", job["id"]).stdout
+            assert " 0/3 " in remote("jobs", "list").stdout
+            edited = remote.json("jobs", "edit", job["id"], "--max-retries", "1")
+            assert edited["max_attempts_effective"] == edited["retry"]["max_attempts"] == 2
+            remote("submit", "/in/a.mov", "/out/a.mp4", "--max-retries=-1", exit_code=5)
 
 
 @pytest.mark.checklist(94)

@@ -106,6 +106,32 @@ def test_a_lost_answer_submits_once(target: Open, trouble: Trouble, url: str, di
     assert len(keys) == 1
 
 
+@pytest.mark.checklist(89)
+def test_an_export_that_is_cut_off_is_no_export(target: Open) -> None:
+    """Whole lines that came are handed on as they come; that there should have been more is an error, not an end."""
+
+    def broken(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        start("200 OK", [("Content-Type", "application/x-ndjson"), ("Content-Length", "1000")])
+        return [b'{"id": "a"}\n{"id": "b"}\n{"id": "']
+
+    with serving(broken) as url:
+        lines = target(url).export_jobs(JobQuery())
+        assert [next(lines), next(lines)] == ['{"id": "a"}', '{"id": "b"}']
+        with pytest.raises(CommandFailure) as failure:
+            next(lines)
+    assert (failure.value.code, failure.value.exit_code) == ("cut-off", ExitCode.UNAVAILABLE)
+
+
+def test_an_export_is_asked_for_again_until_it_begins(target: Open, trouble: Trouble, url: str) -> None:
+    """As any question; and what the server refuses is told as it says it."""
+    trouble.be_away = [("503 Service Unavailable", [("Retry-After", "0")])]
+    assert list(target(url).export_jobs(JobQuery())) == []
+    assert len(trouble.asked) == 2
+    with pytest.raises(CommandFailure) as failure:
+        list(target(url).export_jobs(JobQuery(fields=("stat",))))
+    assert "did you mean 'state'" in failure.value.message
+
+
 def test_every_call_that_changes_something_has_its_own_key(target: Open, trouble: Trouble, url: str) -> None:
     """Two equal commands are two commands: keys are drawn per call, and questions carry none."""
     with_key, again = target(url).submit(JOB), target(url).submit(JOB)

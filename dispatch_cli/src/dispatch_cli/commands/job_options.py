@@ -20,6 +20,7 @@ _COMMON: Final = (
     click.option("--require", "requirements", multiple=True, metavar="TERM",
                  help="What the engine must have, such as 'encoder has libx265' (repeatable)."),
     click.option("--max-attempts", type=int, metavar="N", help="Give up after so many attempts."),
+    click.option("--max-retries", type=int, metavar="N", help="The same without counting the first."),
     click.option("--queue-ttl", type=DURATION, metavar="DURATION", help="Fail if it was not granted after this long."),
     click.option("--run-limit", type=DURATION, metavar="DURATION", help="End an attempt that runs longer."),
     click.option("--no-progress-limit", type=DURATION, metavar="DURATION",
@@ -38,6 +39,7 @@ class JobOptions:
     priority: int | None
     requirements: tuple[str, ...]
     max_attempts: int | None
+    max_retries: int | None
     queue_ttl: float | None
     run_limit: float | None
     no_progress_limit: float | None
@@ -53,6 +55,7 @@ class JobOptions:
             priority=self.priority,
             requirements=list(self.requirements) or None,
             retry=said(max_attempts=self.max_attempts) or None,
+            max_retries=self.max_retries,
             timeouts=timeouts or None,
             not_before=self.not_before,
             size=said(size_mb=self.size_mb, duration_s=self.duration) or None,

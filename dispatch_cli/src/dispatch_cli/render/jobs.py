@@ -85,7 +85,7 @@ def show_jobs(page: Form, now: datetime) -> None:
             short[job["id"]],
             state(job),
             str(job["priority"]),
-            f"{job['attempts_used']}/{job['retry']['max_attempts']}",
+            f"{job['attempts_used']}/{job['max_attempts_effective']}",
             relative(job["created_at"], now),
             job["engine_id"] or "",
             what(job),
@@ -110,7 +110,7 @@ def show_job(job: Form, attempts: Sequence[Form], now: datetime) -> None:
 
 
 def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
-    retry, timeouts = job["retry"], job["timeouts"]
+    timeouts = job["timeouts"]
     limits = [
         f"{name[:-2].replace('_', '-')} {spell_duration(each)}" for name, each in timeouts.items() if each
     ]
@@ -122,7 +122,7 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("size", _inline(job["size"])),
         ("requires", "; ".join(job["requirements"])),
         ("priority", str(job["priority"])),
-        ("attempts", f"{job['attempts_used']} of {retry['max_attempts']}"),
+        ("attempts", f"{job['attempts_used']} of {_permitted(job)}"),
         ("limits", ", ".join(limits)),
         ("engine", job["engine_id"]),
         ("pinned to", job["pin"] and f"{job['pin']['engine_id']} {job['pin']['reason']}".strip()),
@@ -139,6 +139,12 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("note", job["note"]),
         ("version", f"{job['version']}, generation {job['generation']}"),
     ]
+
+
+def _permitted(job: Form) -> str:
+    """How many attempts the server permits, and what was asked for if that is more."""
+    asked, effective = job["retry"]["max_attempts"], job["max_attempts_effective"]
+    return str(effective) if asked == effective else f"{effective} (the server's cap; {asked} were asked for)"
 
 
 def attempts_table(attempts: Sequence[Form], now: datetime) -> Table:
