@@ -32,6 +32,7 @@ from dispatch_core import (
     JobSize,
     JobSpec,
     ManualClock,
+    PoolSpec,
     Profile,
     Retry,
     Scopes,
@@ -48,6 +49,7 @@ from dispatch_core.vocabulary import commands, events
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.engines import Benchmark
 from dispatch_core.vocabulary.jobs import JobError
+from dispatch_core.vocabulary.pools import PoolEvent, ReportPool
 from dispatch_http import forms
 from dispatch_http.admission import Gate
 from dispatch_http.desk import Desk
@@ -67,6 +69,8 @@ SAID: Mapping[str, Words] = tomllib.loads((Path(__file__).parent / "words.toml")
 FORMS: Mapping[type, Sequence[type]] = {
     JobSpec: (),
     JobSize: (),
+    PoolSpec: (),
+    forms.MeasuredPool: (ReportPool,),
     Retry: (),
     Timeouts: (),
     TranscodeParameters: (),
@@ -174,6 +178,7 @@ def event_page() -> str:
 
     of_jobs = "\n".join(told(kind) for kind in (*get_args(events.JobEvent), events.JobPurged))
     of_engines = "\n".join(told(kind) for kind in get_args(events.EngineEvent))
+    of_pools = "\n".join(told(kind) for kind in get_args(PoolEvent))
     of_keys = "\n".join(told(kind) for kind in get_args(events.KeyEvent))
     return f"""# Events
 
@@ -190,7 +195,10 @@ microseconds since 1970 in UTC. Inside values such as `spec`, what has its defau
 {of_engines}
 ## Of keys
 
-{of_keys}"""
+{of_keys}
+## Of storage pools
+
+{of_pools}"""
 
 
 def settings_page() -> str:

@@ -11,7 +11,7 @@ import attrs
 import pytest
 from falcon.testing import Result, TestClient
 
-from dispatch_core import TRANSCODE, Context, Dispatcher, ManualClock, Scope, SeededIds
+from dispatch_core import TRANSCODE, Context, Dispatcher, ManualClock, PoolSpec, Scope, SeededIds
 from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.legacy.kind import DISTCONV
@@ -81,6 +81,12 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/engines/{engine_id}/cordon"): STEER,
     ("POST", "/engines/{engine_id}/drain"): STEER,
     ("POST", "/engines/{engine_id}/resume"): STEER,
+    ("GET", "/pools"): FLEET,
+    ("POST", "/pools"): STEER,
+    ("GET", "/pools/{pool_id}"): FLEET,
+    ("PATCH", "/pools/{pool_id}"): STEER,
+    ("DELETE", "/pools/{pool_id}"): STEER,
+    ("POST", "/pools/{pool_id}/report"): WORK,
     ("GET", "/keys"): STEER,
     ("POST", "/keys"): STEER,
     ("DELETE", "/keys/{key_id}"): STEER,
@@ -106,6 +112,8 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("PUT", "/engines/{engine_id}"): {"session": "s", "profile": PROFILE},
     ("POST", "/engines/{engine_id}/heartbeat"): {"session": "s"},
     ("POST", "/engines/{engine_id}/benchmarks"): {"benchmarks": [{"task_class": "c", "units_per_s": 1}]},
+    ("POST", "/pools"): {"id": "made", "capacity_bytes": 1},
+    ("POST", "/pools/{pool_id}/report"): {"used_bytes": 1},
     ("POST", "/keys"): {"name": "made", "scopes": ["engine"]},
     ("PUT", "/jobs/{job_id}/status"): {**HELD, "status": "completed"},
     ("POST", "/jobs/{job_id}/complete"): {**HELD},
@@ -156,7 +164,9 @@ def furnish(dispatcher: Dispatcher, tenant: str, engine_id: str) -> dict[str, st
     lease = claim(acting, engine_id, session="s")
     assert lease.job.id == job.id
     key, _ = acting.create_key("some", (Scope.SUBMITTER,))
+    pool = acting.pools.create(f"pool-of-{tenant}", PoolSpec(capacity_bytes=1))
     return {
+        "pool_id": pool.id,
         "job_id": job.id,
         "engine_id": engine_id,
         "number": "1",
@@ -211,7 +221,7 @@ def site(clock: ManualClock, log_lines: io.StringIO) -> Iterator[Site]:
                 "other": furnish(dispatcher, "other", "engine-2"),
                 "nowhere": {
                     "job_id": "job-nowhere", "engine_id": "engine-0", "number": "1", "key_id": "key-nowhere",
-                    "token": "i.j.1",
+                    "token": "i.j.1", "pool_id": "pool-nowhere",
                 },
             },
         )  # fmt: skip
@@ -249,7 +259,7 @@ def expected(cell: tuple[str, str], principal: str | None) -> int | None:
         return 403
     if principal in ("admin", "other tenant"):
         return None
-    if principal == "other engine" and cell not in OLDER:
+    if principal == "other engine" and cell not in OLDER and not cell[1].startswith("/pools"):
         return 403  # it has the scope, but these are about another engine
     role = SUBMITTER if principal == "submitter" else ENGINE
     return None if role in roles else 403
@@ -297,7 +307,7 @@ def test_what_is_another_tenants_is_not_there(site: Site, cell: tuple[str, str])
     assert (foreign.status_code, missing.status_code) == (404, 404), foreign.text
     place, nowhere = site.places["other"], site.places["nowhere"]
     text = foreign.content
-    for name in ("job_id", "engine_id", "key_id"):
+    for name in ("job_id", "engine_id", "key_id", "pool_id"):
         text = text.replace(place[name].encode(), nowhere[name].encode())
     ids = [each.json["request_id"].encode() for each in (foreign, missing)]
     assert text.replace(ids[0], b"") == missing.content.replace(ids[1], b"")
@@ -321,7 +331,7 @@ def test_the_name_of_an_engine_is_everybodys(site: Site) -> None:
 def test_lists_counts_and_keys_are_the_tenants_own(site: Site) -> None:
     """An admin sees none of the jobs, engines, counts and keys of the other tenant; the operator sees all keys."""
     told = "".join(site.call("GET", path, "admin").text for path in ("/jobs", "/engines", "/keys", "/status"))
-    for name in ("job_id", "engine_id", "key_id"):
+    for name in ("job_id", "engine_id", "key_id", "pool_id"):
         assert site.places["other"][name] not in told
     assert site.places["default"]["key_id"] in told
     assert site.call("GET", "/status", "admin").json["accepted"] == 1

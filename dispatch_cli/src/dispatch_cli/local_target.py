@@ -24,6 +24,8 @@ from dispatch_core import (
     EngineStatus,
     InvalidCommandError,
     Job,
+    PoolRoom,
+    PoolSpec,
 )
 from dispatch_core.forms import (
     ENGINE_FIELDS,
@@ -39,7 +41,9 @@ from dispatch_core.forms import (
     filter_from_form,
     job_form,
     only,
+    parse,
     parse_instant,
+    pool_form,
     recorded_form,
     spec_from_form,
 )
@@ -204,6 +208,43 @@ class LocalTarget:
         """See ``Target``."""
         with self._acting(key) as acting:
             return _as_left(acting, acting.deregister(engine_id))
+
+    # ----- pools
+
+    def pools(self) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return {"pools": [pool_form(room) for room in acting.pools.list()]}
+
+    def pool(self, pool_id: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return pool_form(acting.pools.get(pool_id))
+
+    def add_pool(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        said = {name: value for name, value in form.items() if name != "id"}
+        with self._acting(key) as acting:
+            pool = acting.pools.create(str(form["id"]), parse(PoolSpec, said))
+        return pool_form(PoolRoom(pool))
+
+    def edit_pool(
+        self,
+        pool_id: str,
+        changes: Mapping[str, object],
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            acting.pools.edit(pool_id, changes, if_version=if_version)
+            return pool_form(acting.pools.get(pool_id))
+
+    def remove_pool(self, pool_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return pool_form(PoolRoom(acting.pools.delete(pool_id)))
 
     # ----- the whole
 

@@ -21,6 +21,7 @@ COMMANDS: Final = MappingProxyType(
         "submit": Later("dispatch_cli.commands.submit:submit", "Submit a job, or a file of jobs."),
         "jobs": Later("dispatch_cli.commands.groups:jobs", "Look at jobs and change them."),
         "engines": Later("dispatch_cli.commands.groups:engines", "Look at engines and steer them."),
+        "pools": Later("dispatch_cli.commands.groups:pools", "Look at storage pools and change them."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
         "engine": Later("dispatch_cli.commands.groups:engine", "Be an engine: run jobs on this machine."),

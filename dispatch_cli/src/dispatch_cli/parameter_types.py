@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from dispatch_cli.byte_sizes import parse_bytes
 from dispatch_cli.durations import parse_duration
 from dispatch_cli.instants import parse_instant, utc_now
 
@@ -70,6 +71,20 @@ def _content(value: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+class ByteSize(click.ParamType[int]):
+    """Bytes, written as 500MB, 1.5TB or 4GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        try:
+            return value if isinstance(value, int) else parse_bytes(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 DURATION: Final = Duration()
 INSTANT: Final = Instant()
+BYTES: Final = ByteSize()
 JSON_OBJECT: Final = JsonObject()

@@ -105,6 +105,37 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("DELETE", f"/engines/{segment(engine_id)}", None, key)
 
+    # ----- pools
+
+    def pools(self) -> Form:
+        """See ``Target``."""
+        return self._ask("/pools")
+
+    def pool(self, pool_id: str) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/pools/{segment(pool_id)}")
+
+    def add_pool(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/pools", form, key)
+
+    def edit_pool(
+        self,
+        pool_id: str,
+        changes: Mapping[str, object],
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Form:
+        """See ``Target``."""
+        path = f"/pools/{segment(pool_id)}"
+        answer = self._transport.call("PATCH", path, body=changes, if_version=if_version, key=key)
+        return cast(Form, answer.form)
+
+    def remove_pool(self, pool_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("DELETE", f"/pools/{segment(pool_id)}", None, key)
+
     # ----- the whole
 
     def status(self) -> Form:

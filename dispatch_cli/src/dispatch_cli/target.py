@@ -127,6 +127,33 @@ class Target(Protocol):
         """Make an engine leave; its form."""
         ...
 
+    def pools(self) -> Form:
+        """``{"pools": […]}``."""
+        ...
+
+    def pool(self, pool_id: str) -> Form:
+        """One storage pool with what is free in it."""
+        ...
+
+    def add_pool(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """Make a pool; its form."""
+        ...
+
+    def edit_pool(
+        self,
+        pool_id: str,
+        changes: Mapping[str, object],
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Form:
+        """Apply a merge patch to a pool; its form."""
+        ...
+
+    def remove_pool(self, pool_id: str, *, key: str | None = None) -> Form:
+        """Forget a pool; its last form."""
+        ...
+
     def status(self) -> Form:
         """Counts of jobs and engines, and whether the accounting identity holds."""
         ...

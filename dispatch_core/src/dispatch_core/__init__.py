@@ -69,6 +69,7 @@ from dispatch_core.vocabulary.errors import (
     UnknownEngineError,
     UnknownJobError,
     UnknownKeyError,
+    UnknownPoolError,
     VersionMismatchError,
     WrongStateError,
 )
@@ -81,12 +82,14 @@ from dispatch_core.vocabulary.jobs import (
     JobSpec,
     JobState,
     Pin,
+    PoolId,
     Ready,
     Retry,
     Timeouts,
 )
 from dispatch_core.vocabulary.keys import Key, context_of
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
+from dispatch_core.vocabulary.pools import Pool, PoolRoom, PoolSpec
 from dispatch_core.vocabulary.scopes import (
     ADMINS,
     ANYONE,
@@ -165,6 +168,10 @@ __all__ = [
     "Page",
     "Pin",
     "Policy",
+    "Pool",
+    "PoolId",
+    "PoolRoom",
+    "PoolSpec",
     "Profile",
     "Progress",
     "Query",
@@ -202,6 +209,7 @@ __all__ = [
     "UnknownEngineError",
     "UnknownJobError",
     "UnknownKeyError",
+    "UnknownPoolError",
     "VersionMismatchError",
     "Wanted",
     "WantedState",

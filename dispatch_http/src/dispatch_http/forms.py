@@ -16,6 +16,8 @@ from dispatch_core import (
     HeldLease,
     InvalidCommandError,
     JobError,
+    PoolId,
+    PoolSpec,
     Profile,
     Progress,
     Scope,
@@ -78,6 +80,29 @@ def progress_report(data: object) -> tuple[HeldToken, Progress]:
         return parse(HeldToken, data), Progress(fraction=0)
     held = {name: data[name] for name in ("token", "engine_id") if name in data}
     return parse(HeldToken, held), parse(Progress, {name: data[name] for name in data.keys() - held.keys()})
+
+
+@frozen(kw_only=True)
+class NewPool:
+    """The id of a new pool; the fields of its spec stand beside it."""
+
+    id: PoolId
+
+
+def new_pool(data: object) -> tuple[str, PoolSpec]:
+    """The id and the spec of a new pool: one flat object at the edge. Raises InvalidCommandError."""
+    if not isinstance(data, Mapping):
+        return parse(NewPool, data).id, PoolSpec(capacity_bytes=0)
+    said = {name: data[name] for name in data.keys() - {"id"}}
+    return parse(NewPool, {name: data[name] for name in data.keys() & {"id"}}).id, parse(PoolSpec, said)
+
+
+@frozen(kw_only=True)
+class MeasuredPool:
+    """How full a pool was measured to be, and perhaps how large."""
+
+    used_bytes: int
+    capacity_bytes: int | None = None
 
 
 class ReportedStatus(StrEnum):

@@ -7,6 +7,7 @@ import re
 JOB_ID = re.compile(r"[a-z0-9-]{1,64}")
 KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
 ENGINE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+POOL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 RECEIPT_KEY = re.compile(r"[\x21-\x7e]{1,255}")

@@ -74,7 +74,9 @@ def refuse_conditions(req: falcon.Request) -> None:
     """Raises Refusal if the request has a condition that this resource would not check."""
     for name in ("If-Match", "If-Unmodified-Since"):
         if req.get_header(name) is not None:
-            raise Refusal("invalid-header", f"{name} is not supported here; PATCH of a job takes If-Match")
+            raise Refusal(
+                "invalid-header", f"{name} is not supported here; PATCH of jobs and pools takes If-Match"
+            )
 
 
 def if_version(req: falcon.Request) -> int | None:

@@ -6,7 +6,7 @@ from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.forms import ReportedStatus
 from dispatch_http.observing import Metrics
-from dispatch_http.resources import engines, jobs, keys, many, system, work
+from dispatch_http.resources import engines, jobs, keys, many, pools, system, work
 from dispatch_http.route import OPEN, Route
 
 
@@ -17,6 +17,7 @@ def routes(desk: Desk, metrics: Metrics) -> list[Route]:
         *_of_work(desk),
         *_of_engines(desk),
         *_of_keys(desk),
+        *_of_pools(desk),
         *_of_the_system(desk, metrics),
     ]
 
@@ -81,6 +82,15 @@ def _of_keys(desk: Desk) -> list[Route]:
         Route("/keys", keys.Keys(desk), scope={"GET": ADMINS, "POST": ADMINS}),
         Route("/keys/{key_id}", keys.OneKey(desk), scope={"DELETE": ADMINS}),
         Route("/keys/{key_id}/rotate", keys.Rotate(desk), scope={"POST": ADMINS}),
+    ]
+
+
+def _of_pools(desk: Desk) -> list[Route]:
+    look = {"GET": SUBMITTERS | ENGINES}
+    return [
+        Route("/pools", pools.Pools(desk), scope=look | {"POST": ADMINS}),
+        Route("/pools/{pool_id}", pools.OnePool(desk), scope=look | {"PATCH": ADMINS, "DELETE": ADMINS}),
+        Route("/pools/{pool_id}/report", pools.PoolReport(desk), scope={"POST": ENGINES}),
     ]
 
 

@@ -22,6 +22,7 @@ from dispatch_core import (
     Lease,
     LimitExceededError,
     ManualClock,
+    PoolSpec,
     Profile,
     Progress,
     Query,
@@ -32,7 +33,7 @@ from dispatch_core import (
 )
 from dispatch_core.kernel.permits import PERMITS
 from dispatch_core.ports.storage import ChangeSet, Storage
-from dispatch_core.shell import bulk, queries
+from dispatch_core.shell import bulk, poolview, queries
 from dispatch_core.shell.handlers.keys import KEYS_MAX
 from dispatch_core.storage import MemoryStorage
 from dispatch_core.testing.samples import a_key, added, save
@@ -298,6 +299,12 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "CreateKey": lambda d, _: d.create_key("n", (Scope.ENGINE,)),
     "RevokeKey": lambda d, _: d.revoke_key("key-1"),
     "RotateKey": lambda d, _: d.rotate_key("key-1"),
+    "CreatePool": lambda d, _: d.pools.create("p", PoolSpec(capacity_bytes=1)),
+    "EditPool": lambda d, _: d.pools.edit("p", {"note": "x"}),
+    "ReportPool": lambda d, _: d.pools.report("p", used_bytes=1),
+    "DeletePool": lambda d, _: d.pools.delete("p"),
+    "pool": lambda d, _: d.pools.get("p"),
+    "pools": lambda d, _: d.pools.list(),
     "job": lambda d, lease: d.job(lease.job.id),
     "jobs": lambda d, _: d.jobs(Query(sort="created_us")),
     "attempts": lambda d, lease: d.attempts(lease.job.id),
@@ -318,10 +325,11 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
 SUBMITTER = {
     "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
     "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
+    "pool", "pools",
 }  # fmt: skip
 ENGINE = {
     "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",
-    "Renew", "ReportProgress", "Complete", "Fail", "GiveBack",
+    "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools",
 }  # fmt: skip
 TIME = {"Grant", "EndAttempt", "FireTimer", "CheckEngine", "PruneReceipt"}
 
@@ -331,7 +339,7 @@ def test_every_verb_has_a_line_in_the_table() -> None:
     commands = {kind.__name__ for kind in get_args(c.Command)}
     questions = {
         name
-        for module in (queries, bulk)
+        for module in (queries, bulk, poolview)
         for name, each in vars(module).items()
         if inspect.isfunction(each)
         and each.__module__ == module.__name__
@@ -386,7 +394,9 @@ def test_a_key_bound_to_an_engine_speaks_for_no_other(dispatcher: Dispatcher) ->
     key = dispatcher.authenticate(text)
     assert key is not None
     bound = dispatcher.acting(context_of(key))
-    assert {verb for verb in ENGINE if refused(bound, lease, verb)} == ENGINE - {"probe", "resolve"}
+    assert {verb for verb in ENGINE if refused(bound, lease, verb)} == ENGINE - {
+        "probe", "resolve", "pool", "pools", "ReportPool",
+    }  # fmt: skip
     start(bound, "e2")
     dispatcher.submit(spec())
     bound.complete(claim(bound, "e2"))

@@ -12,6 +12,7 @@ from dispatch_cli.lazy_group import Later, LazyGroup
 _READS: Final = "dispatch_cli.commands.job_reads"
 _VERBS: Final = "dispatch_cli.commands.job_verbs"
 _ENGINES: Final = "dispatch_cli.commands.engines"
+_POOLS: Final = "dispatch_cli.commands.pools"
 
 JOB_COMMANDS: Final = MappingProxyType(
     {
@@ -46,6 +47,16 @@ ENGINE_COMMANDS: Final = MappingProxyType(
     }
 )
 
+POOL_COMMANDS: Final = MappingProxyType(
+    {
+        "list": Later(f"{_POOLS}:list_pools", "List storage pools and what is free in them."),
+        "show": Later(f"{_POOLS}:show_pool", "Show one storage pool."),
+        "add": Later(f"{_POOLS}:add_pool", "Let jobs name a storage pool."),
+        "edit": Later(f"{_POOLS}:edit_pool", "Change what is said of a storage pool."),
+        "remove": Later(f"{_POOLS}:remove_pools", "Forget storage pools."),
+    }
+)
+
 AGENT_COMMANDS: Final = MappingProxyType(
     {"run": Later("dispatch_cli.agent.command:run_command", "Run an engine on this machine.", optional=True)}
 )
@@ -59,6 +70,11 @@ def jobs() -> None:
 @click.group(cls=LazyGroup, later=ENGINE_COMMANDS)
 def engines() -> None:
     """Look at engines and steer them."""
+
+
+@click.group(cls=LazyGroup, later=POOL_COMMANDS)
+def pools() -> None:
+    """Look at storage pools and change them."""
 
 
 @click.group(cls=LazyGroup, later=AGENT_COMMANDS)

@@ -22,6 +22,7 @@ _CLEARED: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "no-progress-limit": {"timeouts": {"no_progress_s": None}},
         "not-before": {"not_before": None},
         "requirements": {"requirements": []},
+        "pool": {"pool": None},
         "note": {"note": ""},
     }
 )

@@ -19,6 +19,7 @@ _COMMON: Final = (
     click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first."),
     click.option("--require", "requirements", multiple=True, metavar="TERM",
                  help="What the engine must have, such as 'encoder has libx265' (repeatable)."),
+    click.option("--pool", metavar="POOL_ID", help="The storage pool it writes to."),
     click.option("--max-attempts", type=int, metavar="N", help="Give up after so many attempts."),
     click.option("--max-retries", type=int, metavar="N", help="The same without counting the first."),
     click.option("--queue-ttl", type=DURATION, metavar="DURATION", help="Fail if it was not granted after this long."),
@@ -38,6 +39,7 @@ class JobOptions:
 
     priority: int | None
     requirements: tuple[str, ...]
+    pool: str | None
     max_attempts: int | None
     max_retries: int | None
     queue_ttl: float | None
@@ -54,6 +56,7 @@ class JobOptions:
         return said(
             priority=self.priority,
             requirements=list(self.requirements) or None,
+            pool=self.pool,
             retry=said(max_attempts=self.max_attempts) or None,
             max_retries=self.max_retries,
             timeouts=timeouts or None,

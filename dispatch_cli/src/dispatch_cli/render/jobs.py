@@ -121,6 +121,7 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("parameters", _inline(job["parameters"])),
         ("size", _inline(job["size"])),
         ("requires", "; ".join(job["requirements"])),
+        ("pool", job["pool"]),
         ("priority", str(job["priority"])),
         ("attempts", f"{job['attempts_used']} of {_permitted(job)}"),
         ("limits", ", ".join(limits)),

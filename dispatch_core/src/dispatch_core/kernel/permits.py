@@ -20,6 +20,9 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(("engine", "resolve"), SUBMITTERS | ENGINES),
     "probe": ANYONE,
     **dict.fromkeys(("Assign", "SetWanted", "events", "look_at_many"), ADMINS),
+    **dict.fromkeys(("CreatePool", "EditPool", "DeletePool"), ADMINS),
+    "ReportPool": ENGINES,
+    **dict.fromkeys(("pool", "pools"), SUBMITTERS | ENGINES),
     **dict.fromkeys(("CreateKey", "RevokeKey", "RotateKey", "keys"), ADMINS),
 }
 

@@ -65,6 +65,7 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
         "revoked": lambda key: "no" if key.revoked_us is None else "yes",
         "created_us": lambda key: key.created_us,
     },
+    RecordType.POOL: {"tenant": lambda pool: pool.tenant, "id": lambda pool: pool.id},
 }
 """The fields a query may filter and sort by: memory calls these, SQL keeps their values in columns."""
 

@@ -54,7 +54,7 @@ class BulkReport:
     next: tuple[str | int, str] | None = None
 
 
-@frozen(kw_only=True)
+@frozen
 class Bulk:
     """A verb for all jobs that a query finds, oldest first. ``expected`` is the count of a dry run."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -24,6 +23,7 @@ from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
+from dispatch_core.shell.verbs import PoolVerbs
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.bounds import problems_as
@@ -179,8 +179,9 @@ class Dispatcher:
         First a dry run, which counts; then with ``expected``, the count, or CountChangedError refuses it.
         To go on, put the report's ``next`` into the query's ``after`` and expect its ``remaining``.
         """
-        again = Verb.REQUEUE
-        return self._many(again, lambda job_id: c.Requeue(job_id=job_id), query, dry_run, expected, limit)
+        return self._many(
+            Bulk(Verb.REQUEUE, lambda each: c.Requeue(job_id=each), query, expected, limit), dry_run
+        )
 
     def cancel_many(
         self,
@@ -192,19 +193,10 @@ class Dispatcher:
         limit: int = BULK_MAX,
     ) -> BulkReport:
         """Cancel the jobs a query finds; in steps, as ``requeue_many``."""
-        cancel = partial(c.Cancel, reason=reason)
-        return self._many(Verb.CANCEL, lambda job_id: cancel(job_id=job_id), query, dry_run, expected, limit)
+        cancel = Bulk(Verb.CANCEL, lambda each: c.Cancel(job_id=each, reason=reason), query, expected, limit)
+        return self._many(cancel, dry_run)
 
-    def _many(
-        self,
-        verb: Verb,
-        command: Callable[[str], c.Requeue | c.Cancel],
-        query: Query,
-        dry_run: bool,
-        expected: int | None,
-        limit: int,
-    ) -> BulkReport:
-        bulk = Bulk(verb=verb, command=command, query=query, expected=expected, limit=limit)
+    def _many(self, bulk: Bulk, dry_run: bool) -> BulkReport:
         bulk.check(dry_run=dry_run)
         found = self._ask(look_at_many, bulk)
         if dry_run:
@@ -302,6 +294,13 @@ class Dispatcher:
     def execute(self, command: c.Command) -> Any:
         """Any command as a value: what frontends that parse commands use."""
         return self._do(command)
+
+    # ----- pools
+
+    @property
+    def pools(self) -> PoolVerbs:
+        """The verbs of storage pools."""
+        return PoolVerbs(self._do, self._ask)
 
     # ----- keys
 

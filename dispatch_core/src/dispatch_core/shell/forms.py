@@ -23,6 +23,7 @@ from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswe
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Job, JobError, JobSize, JobSpec
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import PoolRoom
 
 Form = dict[str, Any]
 MERGEABLE = ("retry", "timeouts", "size", "parameters")
@@ -123,6 +124,24 @@ def _size_to_stored(size: Mapping[str, object]) -> Form:
 # ----- out
 
 
+def pool_form(room: PoolRoom) -> Form:
+    """A storage pool: what is said of it, and what is free."""
+    pool = room.pool
+    return {
+        "id": pool.id,
+        **{
+            name: getattr(pool.spec, name)
+            for name in ("url", "capacity_bytes", "used_bytes", "reserve_bytes")
+        },
+        "reserved_bytes": room.reserved_bytes,
+        "free_bytes": room.free_bytes,
+        "note": pool.spec.note,
+        "version": pool.version,
+        "created_at": instant(pool.created_us),
+        "updated_at": instant(pool.updated_us),
+    }
+
+
 def key_form(key: Key) -> Form:
     """Everything about a key but its digests."""
     return {
@@ -152,6 +171,7 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "parameters": spec.parameters,
         "size": size_form(spec.size),
         "requirements": list(spec.requirements),
+        "pool": spec.pool,
         "retry": _all(spec.retry),
         "max_attempts_effective": min(spec.retry.max_attempts, attempts_cap),
         "timeouts": _all(spec.timeouts),

@@ -10,7 +10,12 @@ from dispatch_core.kernel.retry import RetryPolicy
 from dispatch_core.kernel.scheduling.classes import Classifier
 from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.policy import Policy, nominal_us
-from dispatch_core.kernel.scheduling.rules import AssignmentRule, MaintenanceRule, Rule
+from dispatch_core.kernel.scheduling.rules import (
+    AssignmentRule,
+    MaintenanceRule,
+    Rule,
+    StoragePoolRule,
+)
 from dispatch_core.kernel.terms import Terms
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import ChangeSet, Storage
@@ -23,8 +28,8 @@ from dispatch_core.vocabulary.ids import IdSource, SecretSource
 from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.kinds import JobKind
 
-HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule())
-"""Rules that no list of one's own leaves out: tenants stay apart, pins and maintenance are obeyed."""
+HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule(), StoragePoolRule())
+"""Rules that no list of one's own leaves out: tenants stay apart, pins, maintenance and full pools are obeyed."""
 
 
 @define(kw_only=True)

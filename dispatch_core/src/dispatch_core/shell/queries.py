@@ -14,6 +14,7 @@ from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
 from dispatch_core.shell.fleetview import all_engines, best_speeds
 from dispatch_core.shell.house import House
+from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.workspace import ACCEPTED
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import problems_of
@@ -201,7 +202,8 @@ def explain(
     found = job(snapshot, house, context, job_id)
     fleet = engines(snapshot, house, context, False)
     ready = _ahead(snapshot, house, context, found)
-    views = [(EngineView(each.engine, each.pulse), len(each.attempts)) for each in fleet]
+    rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
+    views = [(EngineView(each.engine, each.pulse, rooms), len(each.attempts)) for each in fleet]
     speeds = best_speeds(all_engines(snapshot))
     explanation = explain_job(found, views, ready, house.matcher, speeds, snapshot.now())
     if engine_id is None:
@@ -227,7 +229,8 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     heads = snapshot.heads(
         [each for each in snapshot.buckets() if each[0] in lanes], house.settings.head_rows_max
     )
-    view = EngineView(status.engine, status.pulse)
+    rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
+    view = EngineView(status.engine, status.pulse, rooms)
     runs = [iter(jobs) for jobs in heads.values()]
     speeds = best_speeds(all_engines(snapshot))
     explanation = house.matcher.choose(view, runs, speeds, snapshot.now())[1]

@@ -16,10 +16,11 @@ from dispatch_core.vocabulary.engines import Engine, HeartbeatAnswer
 from dispatch_core.vocabulary.errors import KeyReusedError
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import Pool
 from dispatch_core.vocabulary.records import Receipt, receipt_id
 
 _ANSWERS: Mapping[str, type] = {
-    cls.__name__: cls for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key)
+    cls.__name__: cls for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key, Pool)
 }
 
 

@@ -6,16 +6,18 @@ Everything a decision rests on passes through here, so that it is either written
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
 from dispatch_core.kernel.evolve import evolve, evolve_attempt
 from dispatch_core.kernel.fleet import evolve_engine
 from dispatch_core.kernel.keys import evolve_key
+from dispatch_core.kernel.pools import evolve_pool
 from dispatch_core.kernel.terms import Decision
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
 from dispatch_core.shell.house import House
+from dispatch_core.shell.poolview import Reservations, pools_of
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
@@ -32,6 +34,7 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Bucket, Job
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 
 ACCEPTED = "accepted"
@@ -51,6 +54,8 @@ class Workspace:
         self._open: dict[str, set[str]] = {}
         self._ready: dict[Bucket, dict[str, Job]] = {}
         self._jobs: dict[str, Job | None] = {}
+        self._reservations = Reservations(transaction, self._jobs)
+        self._pools: dict[str, list[Ref]] = {}
         self._history: list[Recorded] = []
         self._counters: Counter[tuple[str, str]] = Counter()
 
@@ -122,6 +127,28 @@ class Workspace:
         """A remembered answer."""
         found = self.get((RecordType.RECEIPT, key))
         return found if isinstance(found, Receipt) else None
+
+    def pool(self, pool_id: str, context: Context) -> Pool | None:
+        """A pool of the caller's tenant."""
+        found = self.get((RecordType.POOL, pool_key(context.tenant, pool_id)))
+        return found if isinstance(found, Pool) else None
+
+    def rooms(self, tenant: str) -> Mapping[str, PoolRoom]:
+        """What is free in a tenant's pools after this batch's grants; the pools are locked, for claims rest on them."""
+        if tenant not in self._pools:
+            stored = {ref_of(pool) for pool in pools_of(self.transaction, tenant)}
+            made = {ref_of(each) for each in self._current.values() if isinstance(each, Pool)}
+            self._pools[tenant] = sorted(stored | made)
+            self._lock_again(self._pools[tenant])
+        pools = [pool for ref in self._pools[tenant] if isinstance(pool := self.get(ref), Pool)]
+        return self._reservations.rooms(tenant, [pool for pool in pools if pool.tenant == tenant])
+
+    def _lock_again(self, refs: Collection[Ref]) -> None:
+        """Read with locks what may have been read without; what the batch has changed stays changed."""
+        found = self.transaction.load(refs, lock=True)
+        for ref in refs:
+            if self._current.get(ref) is self._read.get(ref):
+                self._read[ref] = self._current[ref] = found.get(ref)
 
     def open_count(self, engine_id: str) -> int:
         """How many attempts an engine has open, as this batch sees it."""
@@ -234,7 +261,17 @@ class Workspace:
         self.put(after)
         return after
 
-    def _record(self, ref: Ref, after: Job | Engine | Key, event: Event, context: Context) -> None:
+    def pool_happened(self, pool: Pool | None, event: PoolEvent, context: Context) -> Pool:
+        """A fact about a pool; the last one removes it."""
+        after = evolve_pool(pool, event, self.now)
+        self._record(ref_of(after), after, event, context)
+        if isinstance(event, PoolDeleted):
+            self.drop(ref_of(after))
+        else:
+            self.put(after)
+        return after
+
+    def _record(self, ref: Ref, after: Job | Engine | Key | Pool, event: Event, context: Context) -> None:
         row = Recorded(
             ref=ref,
             tenant=after.tenant,

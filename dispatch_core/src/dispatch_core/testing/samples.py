@@ -32,6 +32,7 @@ from dispatch_core.vocabulary.jobs import (
     Timeouts,
 )
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import Pool, PoolSpec
 from dispatch_core.vocabulary.records import Receipt, Record, receipt_id, ref_of
 from dispatch_core.vocabulary.scopes import Scope
 
@@ -102,6 +103,14 @@ def a_key(key: str = "key-1", **fields: Any) -> Key:
     return Key(**{"id": key, **usual, **fields})
 
 
+def a_pool(key: str = "pool-1", **fields: Any) -> Pool:
+    """A storage pool."""
+    usual: dict[str, Any] = {
+        "tenant": "default", "version": 1, "spec": PoolSpec(capacity_bytes=100), "created_us": 4, "updated_us": 4,
+    }  # fmt: skip
+    return Pool(**{"id": key, **usual, **fields})
+
+
 def a_row(record: Record, event: str = "happened", **fields: Any) -> Recorded:
     """A history row about a record."""
     usual: dict[str, Any] = {"version": record.version, "at_us": 9, "actor": "local", "data": {}}
@@ -139,10 +148,14 @@ _FULL_KEY = a_key(
     NASTY_TEXT, tenant=NASTY_TEXT, version=INT_MAX, name=NASTY_TEXT, scopes=tuple(Scope), engine_id="e",
     former_digest="1" * 64, former_until_us=-1, expires_us=INT_MAX, revoked_us=0,
 )  # fmt: skip
+_FULL_POOL = a_pool(
+    NASTY_TEXT, tenant=NASTY_TEXT, version=INT_MAX,
+    spec=PoolSpec(url=NASTY_TEXT, capacity_bytes=INT_MAX, used_bytes=1, reserve_bytes=2, note=NASTY_TEXT),
+)  # fmt: skip
 SAMPLES: Sequence[Record] = (
     a_job(), FULL_JOB, an_attempt(), _FULL_ATTEMPT, an_engine(), _FULL_ENGINE,
     a_pulse(due_us=None), a_pulse(disk_free_bytes=0, load=0.25), a_receipt(),
-    a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX), a_key(), _FULL_KEY,
+    a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX), a_key(), _FULL_KEY, a_pool(), _FULL_POOL,
 )  # fmt: skip
 """Every type of record, bare and with every optional field set."""
 

@@ -65,6 +65,9 @@ class Grammar:
         return None if fits else f"must be {self.words}"
 
 
+NAME = Grammar(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
+
+
 @frozen
 class AnyText:
     """Marks text that is cleaned later instead of being refused: what engines say of their failures."""

@@ -17,11 +17,13 @@ from dispatch_core.vocabulary.jobs import (
     JobSpec,
     Natural,
     Note,
+    PoolId,
     Retry,
     Text,
     Timeouts,
 )
 from dispatch_core.vocabulary.keys import KeyId, KeyName, KeyScopes, TenantName
+from dispatch_core.vocabulary.pools import PoolCommand
 
 JobId = Annotated[str, Length(1, 64)]
 Token = Annotated[str, Length(1, 64)]
@@ -58,12 +60,13 @@ class Edit:
     parameters: Annotated[Mapping[str, object], Json()] | Unset = UNSET
     requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] | Unset = UNSET
     size: JobSize | Unset = UNSET
+    pool: PoolId | None | Unset = UNSET
     merge: Annotated[Mapping[str, object], Json()] = field(factory=dict)
 
     @property
     def work(self) -> bool:
         """Whether it changes what the engine runs (then a kept attempt cannot be reported any more)."""
-        return not (self.parameters is self.requirements is self.size is UNSET)
+        return not (self.parameters is self.requirements is self.size is self.pool is UNSET)
 
 
 # ----- jobs
@@ -343,4 +346,4 @@ JobTimer = EndAttempt | FireTimer
 JobCommand = Grant | JobReport | JobControl | JobTimer
 EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine
 KeyCommand = CreateKey | RevokeKey | RotateKey
-Command = Submit | Claim | JobCommand | EngineCommand | KeyCommand | PruneReceipt
+Command = Submit | Claim | JobCommand | EngineCommand | KeyCommand | PoolCommand | PruneReceipt

@@ -9,11 +9,10 @@ from typing import Annotated, ClassVar
 from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import LeaseStatus
-from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Grammar, Length
+from dispatch_core.vocabulary.bounds import INT_MAX, NAME, Bound, Length
 from dispatch_core.vocabulary.facts import FactValue
 from dispatch_core.vocabulary.jobs import Text
 
-NAME = Grammar(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
 EngineId = Annotated[str, Length(1, 100), NAME]
 Facts = Annotated[Mapping[str, FactValue], Length(0, 200)]
 

@@ -75,6 +75,12 @@ class UnknownKeyError(CommandRejectedError):
     code = "unknown-key"
 
 
+class UnknownPoolError(CommandRejectedError):
+    """No such storage pool for this tenant."""
+
+    code = "unknown-pool"
+
+
 class ForbiddenError(CommandRejectedError):
     """The caller's scopes do not allow it, or its key is bound to another engine."""
 

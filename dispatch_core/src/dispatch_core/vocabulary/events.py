@@ -11,6 +11,7 @@ from attrs import field, frozen
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.engines import Benchmark, Profile, Seen, Wanted
 from dispatch_core.vocabulary.jobs import JobError, JobSpec, JobState, Pin
+from dispatch_core.vocabulary.pools import PoolEvent
 from dispatch_core.vocabulary.scopes import Scope
 
 # ----- jobs
@@ -303,7 +304,7 @@ EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
 KeyEvent = KeyCreated | KeyRotated | KeyRevoked
 PurgeEvent = JobPurged
 """What happens to a job's record as a whole: no job comes after it."""
-Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent
+Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent
 
 
 def event_name(event: Event) -> str:

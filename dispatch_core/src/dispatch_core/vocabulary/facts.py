@@ -36,6 +36,7 @@ COMMON_FACTS: Catalogue = {
     "disk_free_gb": FactType.NUMBER,
     "streaming": FactType.BOOL,
     "tag": FactType.SET,
+    "pool": FactType.SET,
 }
 VOLATILE_FACTS = frozenset({"disk_free_gb", "load"})
 """Facts that move with every heartbeat; verdicts over them are never remembered."""

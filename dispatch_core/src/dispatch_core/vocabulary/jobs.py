@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 
 from attrs import field, frozen
 
-from dispatch_core.vocabulary.bounds import INT_MAX, AnyText, Bound, Json, Length
+from dispatch_core.vocabulary.bounds import INT_MAX, NAME, AnyText, Bound, Json, Length
 
 Text = Annotated[str, Length(1, 255)]
 Note = Annotated[str, Length(0, 1_000)]
 Seconds = Annotated[float, Bound(0, 366 * 86_400)]
+PoolId = Annotated[str, Length(1, 64), NAME]
 Natural = Annotated[int, Bound(0, INT_MAX)]
 ATTEMPTS_MAX = 100
 Instant = Annotated[int, Bound(0, 253_402_300_799_999_999)]
@@ -71,13 +72,14 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class JobSpec:
-    """What the submitter asks for. Priority: −100 to 100, higher first."""
+    """What the submitter asks for. Priority: −100 to 100, higher first. ``pool`` is where it writes to."""
 
     kind: Text = "transcode"
     parameters: Annotated[Mapping[str, object], Json()] = field(factory=dict)
     priority: Annotated[int, Bound(-100, 100)] = 0
     size: JobSize = JobSize()
     requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] = ()
+    pool: PoolId | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     not_before_us: Instant | None = None

@@ -9,9 +9,8 @@ from typing import Annotated, ClassVar
 
 from attrs import field, frozen
 
-from dispatch_core.vocabulary.bounds import Length
+from dispatch_core.vocabulary.bounds import NAME, Length
 from dispatch_core.vocabulary.context import Context
-from dispatch_core.vocabulary.engines import NAME
 from dispatch_core.vocabulary.scopes import Scope
 
 KeyId = Annotated[str, Length(1, 64)]

@@ -12,6 +12,7 @@ from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import Pool
 
 
 class RecordType(StrEnum):
@@ -23,6 +24,7 @@ class RecordType(StrEnum):
     PULSE = "pulse"
     RECEIPT = "receipt"
     KEY = "key"
+    POOL = "pool"
 
 
 @frozen(kw_only=True)
@@ -45,7 +47,7 @@ def receipt_id(tenant: str, key: str) -> str:
     return f"{len(tenant)}:{tenant}:{key}"
 
 
-Record = Job | Attempt | Engine | EnginePulse | Receipt | Key
+Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool
 Ref = tuple[RecordType, str]
 
 RECORD_CLASSES: Mapping[RecordType, type] = {
@@ -55,6 +57,7 @@ RECORD_CLASSES: Mapping[RecordType, type] = {
     RecordType.PULSE: EnginePulse,
     RecordType.RECEIPT: Receipt,
     RecordType.KEY: Key,
+    RecordType.POOL: Pool,
 }
 
 

@@ -18,7 +18,7 @@ _REMEMBERED_MAX = 10_000
 
 @frozen(kw_only=True)
 class SchedulingClass:
-    """What its jobs share: owner, kind, task class, requirement terms, and whether they count as large."""
+    """What its jobs share: owner, kind, task class, requirement terms, pool, and whether they count as large."""
 
     id: str
     tenant: str
@@ -26,6 +26,7 @@ class SchedulingClass:
     task_class: str
     terms: tuple[Term, ...]
     large: bool
+    pool: str | None = None
 
 
 def parse_requirements(texts: tuple[str, ...], catalogue: Catalogue) -> tuple[Term, ...]:
@@ -63,7 +64,7 @@ class Classifier:
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))
         large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes
-        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large)
+        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large, spec.pool)
         found = self._classes.get(signature)
         if found is None:
             if len(self._classes) >= _REMEMBERED_MAX:
@@ -73,10 +74,11 @@ class Classifier:
 
 
 def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
-    tenant, name, task_class, needs, large = signature
+    tenant, name, task_class, needs, large, pool = signature
     assert isinstance(needs, tuple)
     terms = {term.text: term for term in parse_requirements(needs, kind.catalogue)}
-    canonical = "\n".join([str(tenant), str(name), str(task_class), str(large), *sorted(terms)])
+    pools = [] if pool is None else [f"pool:{pool}"]  # no term looks like this
+    canonical = "\n".join([str(tenant), str(name), str(task_class), str(large), *sorted(terms), *pools])
     digest = hashlib.blake2b(canonical.encode(), digest_size=10).digest()
     return SchedulingClass(
         id=tenant_mark(str(tenant)) + crockford(int.from_bytes(digest, "big"), 16),
@@ -85,4 +87,5 @@ def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
         task_class=str(task_class),
         terms=tuple(terms[text] for text in sorted(terms)),
         large=bool(large),
+        pool=None if pool is None else str(pool),
     )

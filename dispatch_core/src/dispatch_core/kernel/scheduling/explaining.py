@@ -21,6 +21,8 @@ from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.jobs import Job, JobState
 
 OUT_OF_SERVICE = frozenset({"maintenance", "offline"})
+LIMITS = frozenset({"pool-full", "pool-unknown", "disk-full"})
+"""What may pass without anybody doing anything about the engine."""
 Occupied = tuple[EngineView, int]
 """An engine and how many of its slots are taken."""
 
@@ -131,6 +133,13 @@ def _waiting(job: Job, answers: Sequence[EngineAnswer]) -> tuple[JobVerdict, str
         )
     if any(found <= {"busy", "outranked"} for found in codes):
         return JobVerdict.BUSY, "every capable engine is occupied", "wait, or add an engine"
+    if limited := [
+        answer
+        for answer, found in zip(answers, codes, strict=True)
+        if found <= LIMITS | {"busy"} and found & LIMITS
+    ]:
+        first = next(reason for reason in limited[0].reasons if reason.code in LIMITS)
+        return JobVerdict.LIMITED, f"it {first.message}", _mends(limited[0])
     if job.pin is not None and "pinned" in set().union(*codes):
         return (
             JobVerdict.LIMITED,

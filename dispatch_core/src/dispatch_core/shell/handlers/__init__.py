@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dispatch_core.shell.handlers import engines, jobs, keys, time, work
+from dispatch_core.shell.handlers import engines, jobs, keys, pools, time, work
 from dispatch_core.shell.handlers.handler import Handler
 from dispatch_core.vocabulary import commands as c
+from dispatch_core.vocabulary.pools import PoolCommand
 
 HANDLERS: Mapping[type, Handler] = {
     c.Submit: jobs.SUBMIT,
@@ -22,6 +23,7 @@ HANDLERS: Mapping[type, Handler] = {
     c.CreateKey: keys.CREATE,
     c.RevokeKey: keys.CHANGE,
     c.RotateKey: keys.CHANGE,
+    **dict.fromkeys(PoolCommand.__args__, pools.CHANGE),
     c.FireTimer: time.FIRE,
     c.EndAttempt: time.END,
     c.PruneReceipt: time.PRUNE,

@@ -10,8 +10,10 @@ from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.scheduling.classes import parse_requirements, tenant_mark
 from dispatch_core.kernel.terms import enter, ttl_at
 from dispatch_core.shell.handlers.handler import Handler, Phase, fresh_id, job_ref
+from dispatch_core.shell.handlers.pools import check_pool
 from dispatch_core.shell.house import House
 from dispatch_core.shell.parse import parse
+from dispatch_core.shell.patching import merge_patch
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
@@ -65,6 +67,7 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
     for index, spec in enumerate(command.specs):
         try:
             specs.append(checked_spec(spec, workspace.house, context.tenant))
+            check_pool(spec.pool, workspace, context)
         except InvalidCommandError as error:
             raise (error if len(command.specs) == 1 else _under(f"/{index}", error)) from None
     _check_classes(specs, context, workspace)
@@ -114,22 +117,13 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
     job = workspace.job(command.job_id, context)
     if isinstance(command, Update):
         command = attrs.evolve(command, edit=_checked_edit(job, command.edit, workspace.house))
+        if isinstance(command.edit.pool, str):
+            check_pool(command.edit.pool, workspace, context)
     attempt = workspace.attempt(job.id, job.live_attempt)
     return workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
 
 
 _MERGED: Mapping[str, type] = {"retry": Retry, "timeouts": Timeouts, "size": JobSize}
-
-
-def merge_patch(target: object, patch: Mapping[str, object]) -> dict[str, object]:
-    """RFC 7396: null removes, objects merge, anything else replaces; what the patch does not name stays."""
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value) if isinstance(value, Mapping) else value
-    return merged
 
 
 def _merged(job: Job, edit: Edit) -> Edit:
@@ -147,7 +141,7 @@ def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
     edit = _merged(job, edit)
     if not edit.work:
         return edit
-    fields = ("parameters", "requirements", "size")
+    fields = ("parameters", "requirements", "size", "pool")
     changed = {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
     spec = checked_spec(attrs.evolve(job.spec, **changed), house, job.tenant)
     return attrs.evolve(edit, **{name: getattr(spec, name) for name in changed})

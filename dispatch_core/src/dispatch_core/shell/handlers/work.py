@@ -11,6 +11,7 @@ from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
+from dispatch_core.shell.poolview import LazyRooms
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, attempt_key
 from dispatch_core.vocabulary.bounds import plain_json, sanitised
@@ -107,9 +108,10 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
         engine = workspace.engine_happened(engine, EngineSeen(seen=Seen.LIVE, reason="claim"), context)
         beat_engine(engine, workspace)
     free = engine.profile.slots - workspace.open_count(engine.id)
-    view = EngineView(engine, workspace.pulse(engine.id))
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
+        rooms = LazyRooms(lambda: workspace.rooms(engine.tenant))  # counted anew after each grant
+        view = EngineView(engine, workspace.pulse(engine.id), rooms)
         lease = _grant_best(command, context, workspace, view)
         if lease is None:
             break

@@ -13,11 +13,13 @@ from dispatch_core.kernel.scheduling.rules.maintenance import MaintenanceRule
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
 from dispatch_core.kernel.scheduling.rules.size import SizeRule
 from dispatch_core.kernel.scheduling.rules.software import SoftwareRule
+from dispatch_core.kernel.scheduling.rules.storage_pool import StoragePoolRule
 
 DEFAULT_RULES: Sequence[Rule] = (
     CapabilityRule(),
     SoftwareRule(),
     SizeRule(),
+    StoragePoolRule(),
     MaintenanceRule(),
     AssignmentRule(),
 )
@@ -32,4 +34,5 @@ __all__ = [
     "Rule",
     "SizeRule",
     "SoftwareRule",
+    "StoragePoolRule",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from attrs import frozen
 
@@ -12,14 +13,18 @@ from dispatch_core.kernel.scheduling.explanation import Reason
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.facts import FactValue
 from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.pools import PoolRoom
+
+NO_ROOMS: Final[Mapping[str, PoolRoom]] = MappingProxyType({})
 
 
 @frozen
 class EngineView:
-    """An engine as rules see it: its record and its last sign of life."""
+    """An engine as rules see it: its record, its last sign of life, and the pools of its tenant."""
 
     engine: Engine
     pulse: EnginePulse | None = None
+    pools: Mapping[str, PoolRoom] = NO_ROOMS
 
     def fact(self, name: str) -> FactValue | None:
         """The value of a fact, the volatile ones from the pulse."""

@@ -1,0 +1,56 @@
+"""The verbs of what is beside jobs and engines, grouped: ``dispatcher.pools.create(…)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from attrs import frozen
+
+from dispatch_core.shell import poolview
+from dispatch_core.vocabulary.commands import Command
+from dispatch_core.vocabulary.pools import (
+    CreatePool,
+    DeletePool,
+    EditPool,
+    Pool,
+    PoolRoom,
+    PoolSpec,
+    ReportPool,
+)
+
+Do = Callable[[Command], Any]
+Ask = Callable[..., Any]
+
+
+@frozen
+class PoolVerbs:
+    """Storage pools: named places that jobs write to."""
+
+    _do: Do
+    _ask: Ask
+
+    def create(self, pool_id: str, spec: PoolSpec) -> Pool:
+        """Let jobs name a pool. WrongStateError if the tenant has one of this id."""
+        return cast(Pool, self._do(CreatePool(pool_id=pool_id, spec=spec)))
+
+    def edit(self, pool_id: str, merge: Mapping[str, object], *, if_version: int | None = None) -> Pool:
+        """Change what is said of a pool by a JSON merge patch of its spec."""
+        return cast(Pool, self._do(EditPool(pool_id=pool_id, merge=merge, if_version=if_version)))
+
+    def report(self, pool_id: str, *, used_bytes: int, capacity_bytes: int | None = None) -> Pool:
+        """Say how full a pool was measured to be, and perhaps how large."""
+        report = ReportPool(pool_id=pool_id, used_bytes=used_bytes, capacity_bytes=capacity_bytes)
+        return cast(Pool, self._do(report))
+
+    def delete(self, pool_id: str) -> Pool:
+        """Forget a pool: its last state. What runs goes on; what waits for it must be edited."""
+        return cast(Pool, self._do(DeletePool(pool_id=pool_id)))
+
+    def get(self, pool_id: str) -> PoolRoom:
+        """One pool and what its running jobs reserve. Raises UnknownPoolError."""
+        return cast(PoolRoom, self._ask(poolview.pool, pool_id))
+
+    def list(self) -> list[PoolRoom]:
+        """This tenant's pools by id."""
+        return cast("list[PoolRoom]", self._ask(poolview.pools))
