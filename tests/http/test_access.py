@@ -11,7 +11,7 @@ import attrs
 import pytest
 from falcon.testing import Result, TestClient
 
-from dispatch_core import TRANSCODE, Context, Dispatcher, ManualClock, PoolSpec, Scope, SeededIds
+from dispatch_core import TRANSCODE, BatchReport, Context, Dispatcher, ManualClock, PoolSpec, Scope, SeededIds
 from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.legacy.kind import DISTCONV
@@ -426,3 +426,26 @@ def test_a_revocation_on_another_server_counts_within_a_second(
         assert client.simulate_get("/jobs", headers=bearer(text)).status_code == 200
         clock.advance_us(1)
         problem(client.simulate_get("/jobs", headers=bearer(text)), 401, "unauthorized")
+
+
+def test_a_key_revoked_while_it_waits_gets_no_work(clock: ManualClock, log_lines: io.StringIO) -> None:
+    """The claim is answered 401, and what it was given is back for others, not counted as an attempt."""
+
+    class RevokesAtAGrant:
+        def committed(self, report: BatchReport) -> None:
+            if any(row.event == "job-granted" for row in report.history):
+                dispatcher.revoke_key(key.id)
+
+    with Dispatcher(MemoryStorage(clock), observers=[RevokesAtAGrant()]) as dispatcher:
+        key, text = dispatcher.create_key("k", (Scope.ENGINE,))
+        assert text is not None
+        start(dispatcher, "engine-1", session="s")
+        job = dispatcher.submit(spec())
+        app = create_app(dispatcher, HttpSettings(), log=make_log(log_lines))
+        params = {"engine_id": "engine-1", "session": "s"}
+        answer = TestClient(app, headers={"Host": "localhost"}).simulate_post(
+            "/queue/next_job", params=params, headers=bearer(text)
+        )
+        problem(answer, 401, "unauthorized")
+        after = dispatcher.job(job.id)
+        assert (after.state.value, after.attempts_used, after.last_attempt) == ("pending", 0, 1)

@@ -98,6 +98,7 @@ def test_a_wrong_key_opens_nothing(client: TestClient, method: str, path: str) -
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.checklist(60)
 @pytest.mark.parametrize("headers", [{"Authorization": bearer(KEY)}, {"X-API-Key": OTHER}])
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_a_right_key_opens_everything(
@@ -227,6 +228,7 @@ def test_an_unfit_key_is_refused_at_start(text: str) -> None:
         api_key(text)
 
 
+@pytest.mark.checklist(54)
 def test_keys_come_from_the_environment_and_leave_it(tmp_path: Path) -> None:
     """The variable with the key is removed, so that no child inherits it; the file's keys are added."""
     file = tmp_path / "keys"

@@ -24,8 +24,10 @@ from dispatch_core import (
     EngineStatus,
     InvalidCommandError,
     Job,
+    Key,
     PoolRoom,
     PoolSpec,
+    Scope,
 )
 from dispatch_core.forms import (
     ENGINE_FIELDS,
@@ -40,6 +42,7 @@ from dispatch_core.forms import (
     explanation_form,
     filter_from_form,
     job_form,
+    key_form,
     only,
     parse,
     parse_instant,
@@ -246,6 +249,28 @@ class LocalTarget:
         with self._acting(key) as acting:
             return pool_form(PoolRoom(acting.pools.delete(pool_id)))
 
+    # ----- keys
+
+    def keys(self, *, tenant: str | None = None, revoked: bool = False) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return {"keys": [key_form(each) for each in acting.keys(tenant=tenant, revoked=revoked)]}
+
+    def create_key(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return _told(*_created(acting, form))
+
+    def rotate_key(self, key_id: str, *, overlap_s: float = 0.0, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return _told(*acting.rotate_key(key_id, overlap_s=overlap_s))
+
+    def revoke_key(self, key_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return key_form(acting.revoke_key(key_id))
+
     # ----- the whole
 
     def status(self) -> Form:
@@ -271,6 +296,21 @@ def core_errors() -> Iterator[None]:
         raise CommandFailure(error.code, str(error), exit_code=ExitCode.INVALID, problems=problems) from error
     except DispatchError as error:
         raise CommandFailure(error.code, str(error), exit_code=exit_code_of(error.code)) from error
+
+
+def _created(acting: Dispatcher, form: Mapping[str, Any]) -> tuple[Key, str | None]:
+    expires_at = form.get("expires_at")
+    return acting.create_key(
+        form["name"],
+        [Scope(each) for each in form["scopes"]],
+        tenant=form.get("tenant"),
+        engine_id=form.get("engine_id"),
+        expires_us=None if expires_at is None else parse_instant(expires_at, "/expires_at"),
+    )
+
+
+def _told(key: Key, text: str | None) -> Form:
+    return {**key_form(key), "text": text}
 
 
 def _acted(acting: Dispatcher, job_id: str, verb: JobVerb, told: Mapping[str, object]) -> Job:

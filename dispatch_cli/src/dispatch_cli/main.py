@@ -22,6 +22,7 @@ COMMANDS: Final = MappingProxyType(
         "jobs": Later("dispatch_cli.commands.groups:jobs", "Look at jobs and change them."),
         "engines": Later("dispatch_cli.commands.groups:engines", "Look at engines and steer them."),
         "pools": Later("dispatch_cli.commands.groups:pools", "Look at storage pools and change them."),
+        "keys": Later("dispatch_cli.commands.groups:keys", "Say who is let in."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
         "engine": Later("dispatch_cli.commands.groups:engine", "Be an engine: run jobs on this machine."),

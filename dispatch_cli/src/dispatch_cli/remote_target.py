@@ -136,6 +136,24 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("DELETE", f"/pools/{segment(pool_id)}", None, key)
 
+    # ----- keys
+
+    def keys(self, *, tenant: str | None = None, revoked: bool = False) -> Form:
+        """See ``Target``."""
+        return self._ask("/keys", tenant=tenant, revoked="true" if revoked else None)
+
+    def create_key(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/keys", form, key)
+
+    def rotate_key(self, key_id: str, *, overlap_s: float = 0.0, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", f"/keys/{segment(key_id)}/rotate", {"overlap_s": overlap_s}, key)
+
+    def revoke_key(self, key_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("DELETE", f"/keys/{segment(key_id)}", None, key)
+
     # ----- the whole
 
     def status(self) -> Form:

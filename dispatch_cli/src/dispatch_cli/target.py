@@ -154,6 +154,22 @@ class Target(Protocol):
         """Forget a pool; its last form."""
         ...
 
+    def keys(self, *, tenant: str | None = None, revoked: bool = False) -> Form:
+        """``{"keys": […]}``."""
+        ...
+
+    def create_key(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """Let somebody in; the form of the key with its ``text``, which is null for a repeat."""
+        ...
+
+    def rotate_key(self, key_id: str, *, overlap_s: float = 0.0, key: str | None = None) -> Form:
+        """Another text for a key; like ``create_key``."""
+        ...
+
+    def revoke_key(self, key_id: str, *, key: str | None = None) -> Form:
+        """Let somebody in no longer; the form of the key."""
+        ...
+
     def status(self) -> Form:
         """Counts of jobs and engines, and whether the accounting identity holds."""
         ...

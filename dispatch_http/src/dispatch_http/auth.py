@@ -57,10 +57,15 @@ class Auth:
                 return Context(actor=f"key:{own.name}", scopes=_EVERYTHING)
             stored = self._dispatcher.authenticate(presented)
             if stored is not None:
+                req.context.recheck = lambda: self._recheck(presented)
                 return context_of(stored)
             # A good key is never held up by the bad ones of its address: they may share a router.
             refuse_beyond(self._failures, req.remote_addr, "these are too many keys that are not good")
         raise _unauthorized(presented)
+
+    def _recheck(self, presented: str) -> None:
+        if self._dispatcher.authenticate(presented) is None:
+            raise _unauthorized(presented)
 
     def _check_site(self, req: falcon.Request) -> None:
         """Without keys, being able to reach this machine is the only credential, and a browser lends it to

@@ -20,8 +20,9 @@ UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class StampedRequest(falcon.Request):
     """A request that has an id from its first moment, whatever refuses it; the caller's id if it is well formed.
 
-    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor``, ``problem`` (a code or None)
-    and ``fleet_only`` (the key opens the older fleet's routes and no others).
+    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor``, ``problem`` (a code or None),
+    ``fleet_only`` (the key opens the older fleet's routes and no others), ``recheck`` (raises Refusal if the
+    caller's key is not good any more) and, once the key is checked, ``caller`` (its Context).
     """
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
@@ -33,6 +34,7 @@ class StampedRequest(falcon.Request):
         self.context.actor = "-"
         self.context.fleet_only = False
         self.context.problem = None
+        self.context.recheck = lambda: None
 
 
 class Stamp:

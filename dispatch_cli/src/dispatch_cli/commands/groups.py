@@ -13,6 +13,7 @@ _READS: Final = "dispatch_cli.commands.job_reads"
 _VERBS: Final = "dispatch_cli.commands.job_verbs"
 _ENGINES: Final = "dispatch_cli.commands.engines"
 _POOLS: Final = "dispatch_cli.commands.pools"
+_KEYS: Final = "dispatch_cli.commands.keys"
 
 JOB_COMMANDS: Final = MappingProxyType(
     {
@@ -57,6 +58,15 @@ POOL_COMMANDS: Final = MappingProxyType(
     }
 )
 
+KEY_COMMANDS: Final = MappingProxyType(
+    {
+        "create": Later(f"{_KEYS}:create_key", "Create a key."),
+        "list": Later(f"{_KEYS}:list_keys", "List keys, oldest first."),
+        "revoke": Later(f"{_KEYS}:revoke_keys", "Revoke keys."),
+        "rotate": Later(f"{_KEYS}:rotate_key", "Give a key another text."),
+    }
+)
+
 AGENT_COMMANDS: Final = MappingProxyType(
     {"run": Later("dispatch_cli.agent.command:run_command", "Run an engine on this machine.", optional=True)}
 )
@@ -75,6 +85,11 @@ def engines() -> None:
 @click.group(cls=LazyGroup, later=POOL_COMMANDS)
 def pools() -> None:
     """Look at storage pools and change them."""
+
+
+@click.group(cls=LazyGroup, later=KEY_COMMANDS)
+def keys() -> None:
+    """Say who is let in."""
 
 
 @click.group(cls=LazyGroup, later=AGENT_COMMANDS)

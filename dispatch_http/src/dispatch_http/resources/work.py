@@ -12,6 +12,7 @@ from dispatch_http.answers import send, send_attempt
 from dispatch_http.desk import Desk
 from dispatch_http.forms import HeldToken, ReportedStatus, ShortForm, StatusReport, progress_report
 from dispatch_http.parameters import Asked
+from dispatch_http.problems import Refusal
 
 _CLAIM_MAX = 100
 
@@ -37,6 +38,12 @@ class NextJob:
         acting = self.desk.acting(req)
         with self.desk.gate.wait_place(wait_s) as granted_s:
             leases = acting.claim(engine_id, session=session, limit=limit, wait_s=granted_s)
+        try:
+            req.context.recheck()  # the key may have ended while it waited
+        except Refusal:
+            for each in leases:
+                self.desk.asking(req).give_back(each, reason="the key ended while it waited for work")
+            raise
         if not leases:
             resp.status = 204
             return
