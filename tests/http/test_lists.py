@@ -171,7 +171,7 @@ def big_server() -> Iterator[tuple[Server, DispatchApp, Dispatcher]]:
     """A server of 3,000 jobs: more lines than all the buffers on the way hold."""
     settings = HttpSettings(port=0, threads=4, drain_grace_s=2.0)
     with Dispatcher(MemoryStorage(), kinds=[JobKind(name="blob")]) as dispatcher:
-        spec = JobSpec(kind="blob", parameters={"text": "n" * 9_000})
+        spec = JobSpec(kind="blob", parameters={"text": "n" * 12_000})
         for _ in range(3):
             dispatcher.submit_many([spec] * 1_000)
         app = create_app(dispatcher, settings)
@@ -210,6 +210,21 @@ def test_an_export_ends_when_its_reader_leaves(big_server: tuple[Server, Dispatc
     server, app, _ = big_server
     with connected(server) as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert app.gate.await_nobody(time.monotonic() + 20)
+
+
+@pytest.mark.checklist(89)
+def test_an_export_that_fails_on_the_way_is_cut_off(
+    big_server: tuple[Server, DispatchApp, Dispatcher],
+) -> None:
+    """The last, empty chunk never comes: no reader takes what it got for everything."""
+    server, app, dispatcher = big_server
+    with connected(server) as connection:
+        start = connection.recv(100_000)
+        dispatcher.storage.close()
+        body = start + b"".join(iter(lambda: connection.recv(1_000_000), b""))
+    assert body.startswith(b"HTTP/1.1 200")
+    assert not body.endswith(b"\r\n0\r\n\r\n")
     assert app.gate.await_nobody(time.monotonic() + 20)
 
 
