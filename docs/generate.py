@@ -54,14 +54,18 @@ from dispatch_http import forms
 from dispatch_http.admission import Gate
 from dispatch_http.desk import Desk
 from dispatch_http.observing import Metrics
+from dispatch_http.openapi.document import document, written
+from dispatch_http.openapi.operations import OPERATIONS
+from dispatch_http.openapi.operations.operation import Operation
 from dispatch_http.problems import STATUS
-from dispatch_http.route import methods_of
+from dispatch_http.route import Route, methods_of
 from dispatch_http.routes import routes
 from dispatch_http.settings import KEY_FILE_VARIABLE, KEY_VARIABLE, HttpSettings
 from docs.annotations import default, hints, number, words
 from docs.older import older_page
 
 FOLDER = Path(__file__).parent / "reference"
+OPENAPI = Path(__file__).parent / "openapi.json"
 Words = Mapping[str, str]
 SAID: Mapping[str, Words] = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
 
@@ -95,6 +99,7 @@ FORMS: Mapping[type, Sequence[type]] = {
     forms.ReportedError: (JobError,),
 }
 LINKS = {kind.__name__: f"#{kind.__name__.lower()}" for kind in FORMS} | {"JobError": "#reportederror"}
+BODY_LINKS = {name: f"job-fields.md{anchor}" for name, anchor in LINKS.items()}
 INSTANT = "time with its zone, such as `2030-01-31T12:00:00Z`"
 # Fields that the edge names or writes otherwise than the class: its name there, and its type in words.
 EDGE = {
@@ -305,19 +310,21 @@ def _helps(command: click.Command, name: str, parent: click.Context | None) -> I
 
 def http_page() -> str:
     """The table of routes."""
-    with Dispatcher(MemoryStorage()) as dispatcher:
-        desk = Desk(dispatcher=dispatcher, settings=HttpSettings(), gate=Gate(1))
-        known = [
-            (f"{verb} {route.path}", route.scope[verb])
-            for route in routes(desk, Metrics(dispatcher))
-            for verb in methods_of(route.resource)
-            if verb != "HEAD"
-        ]
-    said = section("routes", [name for name, _ in known])
-    rows = [[*(f"`{word}`" for word in name.split(" ")), _who(scopes), said[name]] for name, scopes in known]
+    known = [
+        (f"{method} {route.path}", route.scope[method])
+        for route in _routes()
+        for method in methods_of(route.resource)
+        if method != "HEAD"
+    ]
+    rows = [
+        [*(f"`{word}`" for word in name.split(" ")), _who(scopes), _asked(OPERATIONS[name])]
+        for name, scopes in known
+    ]
     return f"""# HTTP
 
-JSON in UTF-8, in both directions. Errors are [problems](errors.md); the forms are in [job fields](job-fields.md).
+JSON in UTF-8, in both directions. Errors are [problems](errors.md); the forms are in [job fields](job-fields.md). The whole
+API stands in [openapi.json](../openapi.json) (OpenAPI 3.1). A server serves it as `/openapi.json`, and as a page where
+everything can be tried at `/docs`.
 
 - `Authorization: Bearer KEY` is needed, if the server has keys, but for what is for anybody. The table names the scope
   that a key must have; one with the scope `admin` opens all but what is the operator's, and the operator's own key all.
@@ -328,6 +335,28 @@ JSON in UTF-8, in both directions. Errors are [problems](errors.md); the forms a
 
 {table(["method", "path", "scope", "what it does"], rows)}
 """
+
+
+def _routes() -> list[Route]:
+    with Dispatcher(MemoryStorage()) as dispatcher:
+        return routes(Desk(dispatcher=dispatcher, settings=HttpSettings(), gate=Gate(1)), Metrics(dispatcher))
+
+
+def _asked(operation: Operation) -> str:
+    bodies = [_linked(kind) for kind in operation.body if attrs.fields(kind)]
+    parts = [
+        operation.words,
+        f"Body: {' and '.join(bodies)}." if bodies else "",
+        f"Query: {', '.join(f'`{each.name}`' for each in operation.query)}." if operation.query else "",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _linked(kind: type) -> str:
+    """A body by the link to its fields, or the fields of one too small for a section."""
+    if kind.__name__ in BODY_LINKS:
+        return f"[{kind.__name__}]({BODY_LINKS[kind.__name__]})"
+    return ", ".join(f"`{each.name}`" for each in attrs.fields(kind))
 
 
 def _who(scopes: Scopes | None) -> str:
@@ -409,8 +438,14 @@ def generated() -> dict[str, str]:
     return {name: f"{mark}\n\n{page().rstrip()}\n" for name, page in PAGES.items()}
 
 
+def openapi() -> bytes:
+    """The description of the API."""
+    return written(document(_routes()))
+
+
 def write() -> None:
     """Write all of them."""
+    OPENAPI.write_bytes(openapi())
     FOLDER.mkdir(exist_ok=True)
     for name, text in generated().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.observing import make_log
 from dispatch_http.settings import HttpSettings
 from tests.http.fleet import Fleet
+from tests.http.openapi.described import DescribedClient
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def app(dispatcher: Dispatcher, settings: HttpSettings, log_lines: io.StringIO) 
 
 @pytest.fixture
 def client(app: DispatchApp) -> TestClient:
-    """A caller on this machine."""
-    return TestClient(app, headers={"Host": "localhost"})
+    """A caller on this machine, who holds every answer against the description of the API."""
+    return DescribedClient(app, headers={"Host": "localhost"})
 
 
 @pytest.fixture

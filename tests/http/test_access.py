@@ -98,6 +98,8 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
         for path in ("/version", "/health/live", "/health/ready")
     },
     ("GET", "/metrics"): (OPERATOR,),
+    ("GET", "/openapi.json"): (PUBLIC,),
+    ("GET", "/docs"): (PUBLIC,),
     **OLDER,
 }
 CELLS = sorted(MATRIX)

@@ -22,9 +22,10 @@ from dispatch_core.shell.maintenance import TickReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Outcome, Progress
-from dispatch_core.vocabulary.bounds import Bound, Length
+from dispatch_core.vocabulary.bounds import AnyText, Bound, Grammar, Json, Length
 from dispatch_core.vocabulary.clock import Clock, ManualClock, SystemClock
 from dispatch_core.vocabulary.commands import (
+    OVERLAP_S_MAX,
     UNSET,
     Command,
     Complete,
@@ -32,13 +33,17 @@ from dispatch_core.vocabulary.commands import (
     Fail,
     GiveBack,
     HeldLease,
+    JobId,
     Renew,
     ReportProgress,
+    Token,
+    Unset,
 )
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import (
     Benchmark,
     Engine,
+    EngineId,
     HeartbeatAnswer,
     Profile,
     Seen,
@@ -73,7 +78,7 @@ from dispatch_core.vocabulary.errors import (
     VersionMismatchError,
     WrongStateError,
 )
-from dispatch_core.vocabulary.facts import FactType
+from dispatch_core.vocabulary.facts import FactType, FactValue
 from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource, SeededIds
 from dispatch_core.vocabulary.jobs import (
     Job,
@@ -81,13 +86,16 @@ from dispatch_core.vocabulary.jobs import (
     JobSize,
     JobSpec,
     JobState,
+    Natural,
+    Note,
     Pin,
     PoolId,
     Ready,
     Retry,
+    Text,
     Timeouts,
 )
-from dispatch_core.vocabulary.keys import Key, context_of
+from dispatch_core.vocabulary.keys import Key, KeyName, TenantName, context_of
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
 from dispatch_core.vocabulary.pools import Pool, PoolRoom, PoolSpec
 from dispatch_core.vocabulary.scopes import (
@@ -107,10 +115,12 @@ __all__ = [
     "DEFAULT_RULES",
     "ENGINES",
     "OPERATORS",
+    "OVERLAP_S_MAX",
     "SUBMITTERS",
     "TRANSCODE",
     "UNSET",
     "AmbiguousIdError",
+    "AnyText",
     "Attempt",
     "BatchReport",
     "Benchmark",
@@ -130,17 +140,20 @@ __all__ = [
     "Edit",
     "Engine",
     "EngineAnswer",
+    "EngineId",
     "EngineStatus",
     "EngineView",
     "Estimate",
     "ExponentialBackoff",
     "FactType",
+    "FactValue",
     "Fail",
     "FieldProblem",
     "FifoPolicy",
     "FlowPolicy",
     "ForbiddenError",
     "GiveBack",
+    "Grammar",
     "HeartbeatAnswer",
     "HeldLease",
     "IdSource",
@@ -149,12 +162,15 @@ __all__ = [
     "Job",
     "JobError",
     "JobExplanation",
+    "JobId",
     "JobKind",
     "JobSize",
     "JobSpec",
     "JobState",
     "JobVerdict",
+    "Json",
     "Key",
+    "KeyName",
     "KeyReusedError",
     "Lease",
     "LeaseLostError",
@@ -162,6 +178,8 @@ __all__ = [
     "Length",
     "LimitExceededError",
     "ManualClock",
+    "Natural",
+    "Note",
     "Observer",
     "Outcome",
     "OverloadedError",
@@ -203,13 +221,17 @@ __all__ = [
     "StorageUnavailableError",
     "StrictPolicy",
     "SystemClock",
+    "TenantName",
+    "Text",
     "TickReport",
     "Timeouts",
+    "Token",
     "TranscodeParameters",
     "UnknownEngineError",
     "UnknownJobError",
     "UnknownKeyError",
     "UnknownPoolError",
+    "Unset",
     "VersionMismatchError",
     "Wanted",
     "WantedState",

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
 from attrs import field, frozen
 
 from dispatch_core import (
+    OVERLAP_S_MAX,
+    AnyText,
     Benchmark,
+    Bound,
     Complete,
+    EngineId,
     Fail,
     FieldProblem,
     GiveBack,
     HeldLease,
     InvalidCommandError,
     JobError,
+    Json,
+    KeyName,
+    Length,
+    Natural,
+    Note,
     PoolId,
     PoolSpec,
     Profile,
     Progress,
     Scope,
+    TenantName,
+    Text,
+    Token,
 )
 from dispatch_core.forms import parse
 
-JsonObject = Mapping[str, object]
+JsonObject = Annotated[Mapping[str, object], Json()]
+Reported = Annotated[str, AnyText()]
 
 
 @frozen
@@ -36,7 +50,7 @@ class Nothing:
 class Because:
     """Why somebody does this."""
 
-    reason: str = ""
+    reason: Note = ""
 
 
 @frozen(kw_only=True)
@@ -45,8 +59,8 @@ class ManyJobs:
 
     filter: JsonObject
     dry_run: bool = False
-    expected: int | None = None
-    limit: int = 1_000
+    expected: Natural | None = None
+    limit: Annotated[int, Bound(1, 1_000)] = 1_000
     cursor: str | None = None
 
 
@@ -54,24 +68,24 @@ class ManyJobs:
 class ManyJobsBecause(ManyJobs):
     """The same with a reason."""
 
-    reason: str = ""
+    reason: Note = ""
 
 
 @frozen(kw_only=True)
 class Assignment:
     """Where the next grant goes; ``engine_id`` null ends it. ``until`` is an RFC 3339 time."""
 
-    engine_id: str | None
+    engine_id: EngineId | None
     until: str | None = None
-    reason: str = ""
+    reason: Note = ""
 
 
 @frozen(kw_only=True)
 class HeldToken:
     """Which attempt of the job in the path, and who holds it."""
 
-    token: str
-    engine_id: str
+    token: Token
+    engine_id: EngineId
 
 
 def progress_report(data: object) -> tuple[HeldToken, Progress]:
@@ -101,8 +115,8 @@ def new_pool(data: object) -> tuple[str, PoolSpec]:
 class MeasuredPool:
     """How full a pool was measured to be, and perhaps how large."""
 
-    used_bytes: int
-    capacity_bytes: int | None = None
+    used_bytes: Natural
+    capacity_bytes: Natural | None = None
 
 
 class ReportedStatus(StrEnum):
@@ -117,9 +131,9 @@ class ReportedStatus(StrEnum):
 class ReportedError:
     """Why an attempt failed. Everything has a default: a report is better vague than refused."""
 
-    failure_class: str = "engine"
-    message: str = "the engine gave no reason"
-    detail: str = ""
+    failure_class: Reported = "engine"
+    message: Reported = "the engine gave no reason"
+    detail: Reported = ""
     retryable: bool = True
 
 
@@ -127,13 +141,13 @@ class ReportedError:
 class StatusReport:
     """The end of an attempt. ``result`` belongs to completed, ``error`` to failed, ``reason`` to given_back."""
 
-    token: str
-    engine_id: str
+    token: Token
+    engine_id: EngineId
     status: ReportedStatus
     result: JsonObject | None = None
     error: ReportedError | None = None
     usage: JsonObject | None = None
-    reason: str | None = None
+    reason: Note | None = None
 
     def command(self, job_id: str) -> Complete | Fail | GiveBack:
         """The command it stands for. Raises InvalidCommandError if a field does not belong to the status."""
@@ -163,8 +177,8 @@ class StatusReport:
 class ShortForm:
     """The end of an attempt, where the path says how: ``result`` for complete, ``error`` for fail."""
 
-    token: str
-    engine_id: str
+    token: Token
+    engine_id: EngineId
     result: JsonObject | None = None
     error: ReportedError | None = None
     usage: JsonObject | None = None
@@ -195,7 +209,7 @@ def _job_error(error: ReportedError | None) -> JobError:
 class Registration:
     """An engine process presents itself."""
 
-    session: str
+    session: Text
     profile: Profile = field(factory=Profile)
 
 
@@ -203,20 +217,20 @@ class Registration:
 class SignOfLife:
     """A heartbeat: the leases the engine works on, and how it is."""
 
-    session: str
-    leases: tuple[HeldLease, ...] = ()
-    disk_free_bytes: int | None = None
-    load: float | None = None
+    session: Text
+    leases: Annotated[tuple[HeldLease, ...], Length(0, 1_000)] = ()
+    disk_free_bytes: Natural | None = None
+    load: Annotated[float, Bound(0, 1e6)] | None = None
 
 
 @frozen(kw_only=True)
 class NewKey:
     """Who is let in, to what. ``tenant`` null is the caller's own; ``expires_at`` is an RFC 3339 time."""
 
-    name: str
+    name: KeyName
     scopes: tuple[Scope, ...]
-    tenant: str | None = None
-    engine_id: str | None = None
+    tenant: TenantName | None = None
+    engine_id: EngineId | None = None
     expires_at: str | None = None
 
 
@@ -224,11 +238,11 @@ class NewKey:
 class Rotation:
     """How long the former secret stays good, up to 30 days."""
 
-    overlap_s: float = 0.0
+    overlap_s: Annotated[float, Bound(0, OVERLAP_S_MAX)] = 0.0
 
 
 @frozen(kw_only=True)
 class Measurements:
     """Measured speeds."""
 
-    benchmarks: tuple[Benchmark, ...]
+    benchmarks: Annotated[tuple[Benchmark, ...], Length(1, 500)]

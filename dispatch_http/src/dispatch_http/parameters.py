@@ -45,12 +45,12 @@ class Asked:
         return values[0] if values else None
 
     def texts(self, name: str, *, chars_max: int = 255) -> tuple[str, ...]:
-        """Every value of a parameter that may be repeated."""
+        """Every value of a parameter that may be repeated: whatever a record can hold can be asked for."""
         values = tuple(self._req.get_param_as_list(name) or ())
         if len(values) > _VALUES_MAX:
             raise refusal(name, f"is given more than {_VALUES_MAX} times")
-        if not all(0 < len(value) <= chars_max and value.isprintable() for value in values):
-            raise refusal(name, f"must have from 1 to {chars_max} printable characters")
+        if not all(0 < len(value) <= chars_max and "\x00" not in value for value in values):
+            raise refusal(name, f"must have from 1 to {chars_max} characters, none of them NUL")
         return values
 
     def choices(self, name: str, options: Collection[str]) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.forms import ReportedStatus
 from dispatch_http.observing import Metrics
-from dispatch_http.resources import engines, jobs, keys, many, pools, system, work
+from dispatch_http.resources import description, engines, jobs, keys, many, pools, system, work
 from dispatch_http.route import OPEN, Route
 
 
 def routes(desk: Desk, metrics: Metrics) -> list[Route]:
     """Every route, and for each of its methods who may use it: whoever has one of the scopes named."""
-    return [
+    table = [
         *_of_jobs(desk),
         *_of_work(desk),
         *_of_engines(desk),
@@ -20,6 +20,7 @@ def routes(desk: Desk, metrics: Metrics) -> list[Route]:
         *_of_pools(desk),
         *_of_the_system(desk, metrics),
     ]
+    return [*table, *_of_the_description(table)]
 
 
 def _of_jobs(desk: Desk) -> list[Route]:
@@ -103,3 +104,14 @@ def _of_the_system(desk: Desk, metrics: Metrics) -> list[Route]:
         Route("/health/ready", system.Ready(desk), scope=public),
         Route("/metrics", system.MetricsPage(metrics), scope={"GET": OPERATORS}),
     ]
+
+
+def _of_the_description(table: list[Route]) -> list[Route]:
+    """The description of the API, its own routes included."""
+    described = description.Described()
+    own = [
+        Route("/openapi.json", description.Document(described), scope={"GET": OPEN}),
+        Route("/docs", description.DocumentPage(described), scope={"GET": OPEN}),
+    ]
+    described.routes = [*table, *own]
+    return own

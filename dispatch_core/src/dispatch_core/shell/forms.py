@@ -115,6 +115,9 @@ def _size_to_stored(size: Mapping[str, object]) -> Form:
                 raise InvalidCommandError(
                     [FieldProblem(f"/size/{edge}", f"says the same as {name}; give one")]
                 )
+            if value is None:
+                stored[name] = None
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e12:
                 raise InvalidCommandError([FieldProblem(f"/size/{edge}", "must be a number from 0 to 1e12")])
             stored[name] = round(value * factor)
