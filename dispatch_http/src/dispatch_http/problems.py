@@ -109,8 +109,12 @@ class Refusal(Exception):  # noqa: N818  # it is a refusal; the server is not in
             type=URN + code,
             detail=detail,
             errors=errors,
-            headers=headers or {},
+            headers={**_may_repeat(status), **(headers or {})},
         )
+
+
+def _may_repeat(status: int) -> dict[str, str]:
+    return {"Retry-After": str(_RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
 def of_core(error: DispatchError) -> Problem:
@@ -138,7 +142,7 @@ def _fields(error: DispatchError) -> list[dict[str, object]]:
 def _retry_after(error: DispatchError, status: int) -> dict[str, str]:
     if isinstance(error, LimitExceededError):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
-    return {"Retry-After": str(_RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return _may_repeat(status)
 
 
 def of_falcon(error: falcon.HTTPError) -> Problem:
