@@ -32,7 +32,7 @@ What the server answers to engines and clients of distconv. How to switch it on 
 
 {paths}
 
-Not served: `PUT /jobs/{{id}}`, which could change anything; `POST /storage_pools/`; `/tdarr/…` and `/api/v1/…`, which no engine
+Not served: `PUT /jobs/{{id}}`, which could change anything; `/tdarr/…` and `/api/v1/…`, which no engine
 or client of that fleet calls.
 
 ## A job
@@ -59,6 +59,11 @@ engine said when it started.
 
 An engine whose name cannot be an id gets an id made of it in the present API, and keeps its name here. An id that a live
 present engine has is refused with 409.
+
+## A storage pool
+
+`id`, `name`, `capacity_gb`, `used_gb` (gigabytes of 1,000,000,000 bytes), `path` and `created_at`. These are the storage pools of
+the present API; jobs of the older fleet use none.
 
 ## How the server reads the engines' habits
 

@@ -42,6 +42,7 @@ OLDER: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/engines/heartbeat"): WORK,
     ("POST", "/engines/benchmark_result"): WORK,
     ("GET", "/storage_pools/"): JOB,
+    ("POST", "/storage_pools/"): STEER,
 }
 MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/jobs"): JOB,
@@ -110,6 +111,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/jobs:requeue"): {"filter": {"state": "failed_permanently"}, "dry_run": True},
     ("POST", "/jobs:cancel"): {"filter": {"state": "pending"}, "dry_run": True},
     ("POST", "/jobs/{job_id}/progress"): {"progress": 1},
+    ("POST", "/storage_pools/"): {"name": "made", "capacity_gb": 1},
     ("POST", "/jobs/{job_id}/assign"): {"engine_id": None},
     ("PUT", "/engines/{engine_id}"): {"session": "s", "profile": PROFILE},
     ("POST", "/engines/{engine_id}/heartbeat"): {"session": "s"},

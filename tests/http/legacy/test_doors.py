@@ -1,6 +1,7 @@
 """Who is let in by the older paths, and which protocol a shared path speaks."""
 
 import io
+import re
 
 import pytest
 from falcon.testing import Result, TestClient
@@ -54,8 +55,7 @@ def doors(*, own: bool) -> list[tuple[str, str]]:
 
 def knock(client: TestClient, door: tuple[str, str], **headers: str) -> Result:
     """A request at a door."""
-    path = door[1].format(job_id="job-1", engine_id="engine-1", number="1", key_id="k", name="n")
-    return client.simulate_request(door[0], path, headers=headers)
+    return client.simulate_request(door[0], re.sub(r"{\w+}", "1", door[1]), headers=headers)
 
 
 @pytest.mark.parametrize("door", doors(own=True), ids=" ".join)

@@ -131,6 +131,24 @@ def test_lists_are_arrays(older: Older, clock: ManualClock) -> None:
     assert len(older.told(older.call("GET", "/engines/"))) == 1
 
 
+def test_storage_pools_are_the_present_ones(older: Older, dispatcher: Dispatcher) -> None:
+    """201 and the pool; a name that can be no id gets one; a negative capacity is refused."""
+    body = {"name": "archive", "capacity_gb": 1.5, "used_gb": 0.25, "path": "/mnt/archive"}
+    made = older.post("/storage_pools/", body)
+    assert made.status_code == 201
+    assert made.json == {
+        "id": "archive",
+        **body,
+        "created_at": dispatcher.pools.get("archive").pool.created_us // 1_000,
+    }
+    odd = older.post("/storage_pools/", {"name": "Archive no. 2", "capacity_gb": 7}).json
+    assert (odd["name"], odd["capacity_gb"], odd["used_gb"], odd["path"]) == ("Archive no. 2", 7.0, 0.0, "")
+    assert older.told(older.call("GET", "/storage_pools/")) == [made.json, odd]
+    assert dispatcher.pools.get("archive").pool.spec.capacity_bytes == 1_500_000_000
+    problem(older.post("/storage_pools/", body), 409, "wrong-state")
+    problem(older.post("/storage_pools/", {**body, "capacity_gb": -1}), 422, "invalid-command")
+
+
 def test_a_list_of_jobs_is_sent_page_by_page_as_one_array() -> None:
     """The client expects everything at once; the server holds one page of it at a time."""
     with Dispatcher(MemoryStorage(), kinds=(TRANSCODE, DISTCONV)) as dispatcher:

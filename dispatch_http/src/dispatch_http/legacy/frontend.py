@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import falcon
 
-from dispatch_core import ENGINES, SUBMITTERS, Context, Scope
+from dispatch_core import ADMINS, ENGINES, SUBMITTERS, Context, Scope
 from dispatch_http.auth import Auth, matching
 from dispatch_http.desk import Desk
 from dispatch_http.legacy import fleet
@@ -52,7 +52,7 @@ def older_routes(desk: Desk) -> list[Route]:
         Route("/engines/", Engines(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/heartbeat", Heartbeat(desk), scope=report),
         Route("/engines/benchmark_result", BenchmarkResult(desk), scope=report),
-        Route("/storage_pools/", StoragePools(), scope={"GET": SUBMITTERS}),
+        Route("/storage_pools/", StoragePools(desk), scope={"GET": SUBMITTERS, "POST": ADMINS}),
     ]
 
 

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from dispatch_core import JobKind, JobSize, JobSpec, Length
 
 BYTES_PER_MB = 1_000_000
+BYTES_PER_GB = 1_000_000_000
 # Without a size: ten minutes of media; with one, the 5 Mbit/s that the transcode kind supposes, too.
 _UNITS_UNKNOWN = 600.0
 _BYTES_PER_UNIT = 625_000

@@ -9,16 +9,20 @@ from typing import Annotated, Any, TypeVar
 import attrs
 from attrs import field, frozen
 
-from dispatch_core import Bound, FieldProblem, InvalidCommandError, JobSize, JobSpec, Profile, Retry
+from dispatch_core import Bound, FieldProblem, InvalidCommandError, JobSize, JobSpec, PoolSpec, Profile, Retry
 from dispatch_core.forms import parse
 from dispatch_http.grammar import ENGINE_ID
-from dispatch_http.legacy.kind import BYTES_PER_MB, DISTCONV
+from dispatch_http.legacy.kind import BYTES_PER_GB, BYTES_PER_MB, DISTCONV
 
 T = TypeVar("T")
 PRIORITY_MAX = 100
 ATTEMPTS_MAX = 100
 NAME = "name"
 """The fact that keeps what an engine calls itself if that cannot be an id."""
+MADE = f"{DISTCONV.name}-"
+"""How ids begin that are made of a name which can be none."""
+_ENGINE_CHARS_MAX = 100
+_POOL_CHARS_MAX = 64
 _TEXT_MAX = 255
 _CODECS_MAX = 64
 
@@ -58,6 +62,30 @@ class Advance:
 
 
 @frozen(kw_only=True)
+class NewPool:
+    """A storage pool, in gigabytes."""
+
+    name: str
+    capacity_gb: Annotated[float, Bound(0, 1e9)]
+    used_gb: Annotated[float, Bound(0, 1e9)] = 0.0
+    path: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of a pool that is called so."""
+        return _key(self.name, _POOL_CHARS_MAX)
+
+    def spec(self) -> PoolSpec:
+        """The pool to make; its name stays in the note."""
+        return PoolSpec(
+            url=self.path,
+            capacity_bytes=round(self.capacity_gb * BYTES_PER_GB),
+            used_bytes=round(self.used_gb * BYTES_PER_GB),
+            note=self.name,
+        )
+
+
+@frozen(kw_only=True)
 class Measured:
     """What an engine measured when it started: the seconds one call of its ffmpeg took."""
 
@@ -82,9 +110,13 @@ def engine_name(data: object) -> str:
 
 def engine_key(name: str) -> str:
     """The id of an engine that calls itself so: its name, or a digest of a name that can be no id."""
-    if ENGINE_ID.fullmatch(name) and name[0].isalnum():
+    return _key(name, _ENGINE_CHARS_MAX)
+
+
+def _key(name: str, chars_max: int) -> str:
+    if len(name) <= chars_max and ENGINE_ID.fullmatch(name) and name[0].isalnum():
         return name
-    return f"{DISTCONV.name}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:20]}"
+    return f"{MADE}{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:20]}"
 
 
 def starts(data: Mapping[str, Any]) -> bool:

@@ -17,13 +17,14 @@ from dispatch_http.legacy.kind import DISTCONV
 from dispatch_http.legacy.reading import (
     Advance,
     Measured,
+    NewPool,
     Submission,
     engine_key,
     engine_name,
     known,
     storable,
 )
-from dispatch_http.legacy.shapes import engine_shape, job_shape
+from dispatch_http.legacy.shapes import engine_shape, job_shape, pool_shape
 
 BENCHMARK = "distconv/start"
 """The task class of what older engines measure at their start. No job has it, so it guides no choice."""
@@ -216,8 +217,16 @@ class BenchmarkResult:
 
 @frozen
 class StoragePools:
-    """The older server's pools, which lived in its memory and were used by nothing."""
+    """The storage pools, which are the present ones."""
+
+    desk: Desk
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """There are none of that sort."""
-        send(resp, [])
+        """All of them."""
+        send(resp, [pool_shape(room.pool) for room in self.desk.asking(req).pools.list()])
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Make one."""
+        wanted = known(NewPool, self.desk.body(req))
+        pool = self.desk.acting(req).pools.create(wanted.id, wanted.spec())
+        send(resp, pool_shape(pool), 201)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dispatch_core import Attempt, EngineStatus, Job, JobState, Seen
-from dispatch_http.legacy.kind import BYTES_PER_MB
-from dispatch_http.legacy.reading import NAME
+from dispatch_core import Attempt, EngineStatus, Job, JobState, Pool, Seen
+from dispatch_http.legacy.kind import BYTES_PER_GB, BYTES_PER_MB
+from dispatch_http.legacy.reading import MADE, NAME
 
 Shape = dict[str, Any]
 # The older fleet knows no start times: a job that waits for one is pending to it.
@@ -70,4 +70,16 @@ def engine_shape(status: EngineStatus) -> Shape:
         "local_job_queue": jobs,
         "current_job_id": jobs[0] if jobs else None,
         "last_heartbeat": milliseconds(status.pulse.seen_us if status.pulse else engine.updated_us),
+    }
+
+
+def pool_shape(pool: Pool) -> Shape:
+    """A storage pool, in gigabytes."""
+    return {
+        "id": pool.id,
+        "name": pool.spec.note if pool.id.startswith(MADE) else pool.id,
+        "capacity_gb": pool.spec.capacity_bytes / BYTES_PER_GB,
+        "used_gb": pool.spec.used_bytes / BYTES_PER_GB,
+        "path": pool.spec.url,
+        "created_at": milliseconds(pool.created_us),
     }
