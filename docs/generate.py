@@ -62,6 +62,7 @@ from dispatch_http.route import Route, methods_of
 from dispatch_http.routes import routes
 from dispatch_http.settings import KEY_FILE_VARIABLE, KEY_VARIABLE, HttpSettings
 from docs.annotations import default, hints, number, words
+from docs.checklist import checklist_page
 from docs.older import older_page
 
 FOLDER = Path(__file__).parent / "reference"
@@ -429,6 +430,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "http.md": http_page,
     "job-fields.md": field_page,
     "legacy-protocol.md": lambda: older_page(section, table),
+    "checklist.md": checklist_page,
 }
 
 
