@@ -31,14 +31,17 @@ from dispatch_core import (
     WrongStateError,
     context_of,
 )
+from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.permits import PERMITS
 from dispatch_core.ports.storage import ChangeSet, Storage
 from dispatch_core.shell import bulk, poolview, queries
 from dispatch_core.shell.handlers.keys import KEYS_MAX
+from dispatch_core.shell.wire import event_from_plain
 from dispatch_core.storage import MemoryStorage
 from dispatch_core.testing.samples import a_key, added, save
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.events import KeyEvent
 from tests.core.house import claim, spec, start
 
 pytestmark = pytest.mark.checklist(81)
@@ -100,6 +103,21 @@ def test_a_secret_is_kept_nowhere(dispatcher: Dispatcher, storage: Storage) -> N
     told = f"{dispatcher.events()} {key} {key!r} {context_of(key)} {dispatcher.keys()}"
     told += repr(c.RotateKey(key_id=key.id, digest=digests[0]))
     assert not [each for each in (*secrets, *digests) if each in told]
+
+
+def test_history_gives_a_key_back_but_for_its_digests(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """Who let whom in, to what and until when can be told from its events alone."""
+    key, _ = created(dispatcher, Scope.ENGINE, engine_id="e", expires_us=clock.now_us() + 99 * SECOND_US)
+    clock.advance(1)
+    dispatcher.rotate_key(key.id, overlap_s=5)
+    clock.advance(1)
+    after = dispatcher.revoke_key(key.id)
+    told: Key | None = None
+    for row in dispatcher.events():
+        event = event_from_plain(row.event, row.data)
+        assert isinstance(event, get_args(KeyEvent))
+        told = evolve_key(told, event, row.at_us, "secret")
+    assert told == evolve(after, digest="secret")
 
 
 def test_secrets_come_from_the_source_that_was_handed_in(storage: Storage) -> None:
