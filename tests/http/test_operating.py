@@ -3,7 +3,9 @@
 import pytest
 from falcon.testing import TestClient
 
-from dispatch_core import ManualClock
+from dispatch_core import Dispatcher, ManualClock, Settings
+from dispatch_core.storage import MemoryStorage
+from dispatch_http.app import create_app
 from tests.http.fleet import SESSION, Fleet, insist
 
 
@@ -22,6 +24,19 @@ def test_a_higher_priority_is_served_first(fleet: Fleet, client: TestClient, clo
     assert (plain["priority"], urgent["priority"]) == (0, 50)
     fleet.register()
     assert [fleet.claim()["job_id"] for _ in range(2)] == [urgent["id"], plain["id"]]
+
+
+@pytest.mark.checklist(17)
+def test_the_usual_priority_is_configured() -> None:
+    """A submit that names none gets the setting's; 0 is a priority like any other."""
+    with Dispatcher(MemoryStorage(), settings=Settings(priority_default=-5)) as dispatcher:
+        fleet = Fleet(TestClient(create_app(dispatcher), headers={"Host": "localhost"}))
+        told = [
+            fleet.submit()["priority"],
+            fleet.submit(priority=0)["priority"],
+            fleet.submit(priority=7)["priority"],
+        ]
+        assert told == [-5, 0, 7]
 
 
 @pytest.mark.checklist(19)

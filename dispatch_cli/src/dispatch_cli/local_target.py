@@ -99,7 +99,8 @@ class LocalTarget:
     def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
         """See ``Target``."""
         with self._acting(key) as acting:
-            return job_form(acting.submit(spec_from_form(form)))
+            spec = spec_from_form(form, priority=acting.settings.priority_default)
+            return job_form(acting.submit(spec))
 
     def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""

@@ -50,9 +50,13 @@ def parse_instant(text: object, path: str) -> int:
 # ----- in
 
 
-def spec_from_form(data: object) -> JobSpec:
-    """A job spec from its edge form. ``not_before``, ``max_retries`` and some of ``size`` are edge names."""
-    return parse(JobSpec, _to_stored(data))
+def spec_from_form(data: object, *, priority: int = 0) -> JobSpec:
+    """A job spec from its edge form. ``not_before``, ``max_retries`` and some of ``size`` are edge names.
+
+    ``priority`` is what one gets that names none: that of the dispatcher's settings.
+    """
+    stored = _to_stored(data)
+    return parse(JobSpec, {"priority": priority, **stored} if isinstance(stored, Mapping) else stored)
 
 
 def edit_from_form(data: object) -> Edit:

@@ -31,6 +31,7 @@ class Settings:
     poll_floor_s: Annotated[float, Bound(0.01, 60)] = 5.0
     classes_max: Annotated[int, Bound(1, 100_000)] = 2_000
     head_rows_max: Annotated[int, Bound(1, 10_000)] = 64
+    priority_default: Annotated[int, Bound(-100, 100)] = 0
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
     large_job_bytes: Annotated[int, Bound(1, 2**63 - 1)] | None = None
 

@@ -36,7 +36,9 @@ class Jobs:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Submit one."""
         Asked(req)
-        job = self.desk.acting(req).submit(spec_from_form(self.desk.body(req)))
+        acting = self.desk.acting(req)
+        spec = spec_from_form(self.desk.body(req), priority=acting.settings.priority_default)
+        job = acting.submit(spec)
         resp.location = f"/jobs/{job.id}"
         send_job(resp, self.desk, job, 201)
 
