@@ -14,6 +14,7 @@ from dispatch_core.vocabulary.bounds import Bound, Length
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.facts import COMMON_FACTS, Catalogue, FactType
 from dispatch_core.vocabulary.jobs import JobSize, JobSpec
+from dispatch_core.vocabulary.locations import Location
 
 Parameters = Mapping[str, object]
 
@@ -48,7 +49,6 @@ class JobKind:
         )
 
 
-Url = Annotated[str, Length(1, 2_048)]
 Short = Annotated[str, Length(1, 64)]
 
 
@@ -56,8 +56,8 @@ Short = Annotated[str, Length(1, 64)]
 class TranscodeParameters:
     """What a transcode needs to know. Give ``codec`` (any encoder for it) or a named ``encoder``."""
 
-    source: Url
-    target: Url
+    source: Location
+    target: Location
     codec: Short = "h264"
     encoder: Short | None = None
     preset: Short | None = None
