@@ -50,6 +50,7 @@ from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.engines import Benchmark
 from dispatch_core.vocabulary.jobs import JobError
 from dispatch_core.vocabulary.pools import PoolEvent, ReportPool
+from dispatch_core.vocabulary.windows import PlanWindow, WindowEvent
 from dispatch_http import forms
 from dispatch_http.admission import Gate
 from dispatch_http.desk import Desk
@@ -74,6 +75,7 @@ SAID: Mapping[str, Words] = tomllib.loads((Path(__file__).parent / "words.toml")
 FORMS: Mapping[type, Sequence[type]] = {
     JobSpec: (),
     JobSize: (),
+    forms.Plan: (PlanWindow,),
     PoolSpec: (),
     forms.MeasuredPool: (ReportPool,),
     Retry: (),
@@ -184,6 +186,7 @@ def event_page() -> str:
 
     of_jobs = "\n".join(told(kind) for kind in (*get_args(events.JobEvent), events.JobPurged))
     of_engines = "\n".join(told(kind) for kind in get_args(events.EngineEvent))
+    of_windows = "\n".join(told(kind) for kind in get_args(WindowEvent))
     of_pools = "\n".join(told(kind) for kind in get_args(PoolEvent))
     of_keys = "\n".join(told(kind) for kind in get_args(events.KeyEvent))
     return f"""# Events
@@ -204,7 +207,10 @@ microseconds since 1970 in UTC. Inside values such as `spec`, what has its defau
 {of_keys}
 ## Of storage pools
 
-{of_pools}"""
+{of_pools}
+## Of maintenance windows
+
+{of_windows}"""
 
 
 def settings_page() -> str:

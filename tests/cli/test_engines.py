@@ -45,6 +45,22 @@ def test_engines_are_steered(remote: Program, engine: str) -> None:
     assert [each["id"] for each in remote.json("engines", "list", "--left")["engines"]] == [engine]
 
 
+@pytest.mark.checklist(40)
+def test_maintenance_is_planned_and_called_off(remote: Program, engine: str) -> None:
+    """A window with its reason is listed, shown with the engine, and ended."""
+    window = remote.json(
+        "engines", "maintain", engine, "--from", "+1h", "--until", "+3h", "--reason", "new disks"
+    )
+    for shown in (remote("engines", "windows").stdout, remote("engines", "show", engine).stdout):
+        for part in (window["id"], engine, "new disks"):
+            assert part in shown
+    assert "all engines" in remote("engines", "maintain", "--all", "--until", "+1h").stdout
+    remote("engines", "maintain", "--until", "+1h", exit_code=2)
+    assert remote("engines", "end-window", window["id"]).stdout == f"{window['id']}: ended\n"
+    assert window["id"] not in remote("engines", "windows").stdout
+    remote("engines", "end-window", "window-none", exit_code=3)
+
+
 def test_an_unknown_engine_is_exit_code_3(dispatch: Program) -> None:
     """Whatever is asked of an engine that is not there, the answer is: not found."""
     for verb in ("show", "cordon", "drain", "resume", "delete"):

@@ -82,6 +82,9 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/engines/{engine_id}/cordon"): STEER,
     ("POST", "/engines/{engine_id}/drain"): STEER,
     ("POST", "/engines/{engine_id}/resume"): STEER,
+    ("GET", "/windows"): JOB,
+    ("POST", "/windows"): STEER,
+    ("DELETE", "/windows/{window_id}"): STEER,
     ("GET", "/pools"): FLEET,
     ("POST", "/pools"): STEER,
     ("GET", "/pools/{pool_id}"): FLEET,
@@ -116,6 +119,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("PUT", "/engines/{engine_id}"): {"session": "s", "profile": PROFILE},
     ("POST", "/engines/{engine_id}/heartbeat"): {"session": "s"},
     ("POST", "/engines/{engine_id}/benchmarks"): {"benchmarks": [{"task_class": "c", "units_per_s": 1}]},
+    ("POST", "/windows"): {"engine_id": None, "ends_at": "2040-01-01T00:00:00Z"},
     ("POST", "/pools"): {"id": "made", "capacity_bytes": 1},
     ("POST", "/pools/{pool_id}/report"): {"used_bytes": 1},
     ("POST", "/keys"): {"name": "made", "scopes": ["engine"]},
@@ -168,9 +172,11 @@ def furnish(dispatcher: Dispatcher, tenant: str, engine_id: str) -> dict[str, st
     lease = claim(acting, engine_id, session="s")
     assert lease.job.id == job.id
     key, _ = acting.create_key("some", (Scope.SUBMITTER,))
+    later = 4_000_000_000_000_000
     pool = acting.pools.create(f"pool-of-{tenant}", PoolSpec(capacity_bytes=1))
     return {
         "pool_id": pool.id,
+        "window_id": acting.windows.plan(None, from_us=later, until_us=later + 1).id,
         "job_id": job.id,
         "engine_id": engine_id,
         "number": "1",
@@ -225,7 +231,7 @@ def site(clock: ManualClock, log_lines: io.StringIO) -> Iterator[Site]:
                 "other": furnish(dispatcher, "other", "engine-2"),
                 "nowhere": {
                     "job_id": "job-nowhere", "engine_id": "engine-0", "number": "1", "key_id": "key-nowhere",
-                    "token": "i.j.1", "pool_id": "pool-nowhere",
+                    "token": "i.j.1", "pool_id": "pool-nowhere", "window_id": "window-nowhere",
                 },
             },
         )  # fmt: skip
@@ -311,7 +317,7 @@ def test_what_is_another_tenants_is_not_there(site: Site, cell: tuple[str, str])
     assert (foreign.status_code, missing.status_code) == (404, 404), foreign.text
     place, nowhere = site.places["other"], site.places["nowhere"]
     text = foreign.content
-    for name in ("job_id", "engine_id", "key_id", "pool_id"):
+    for name in ("job_id", "engine_id", "key_id", "pool_id", "window_id"):
         text = text.replace(place[name].encode(), nowhere[name].encode())
     ids = [each.json["request_id"].encode() for each in (foreign, missing)]
     assert text.replace(ids[0], b"") == missing.content.replace(ids[1], b"")

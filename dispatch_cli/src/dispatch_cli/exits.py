@@ -49,6 +49,7 @@ _BY_CODE: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "idempotency-key-reused": ExitCode.INVALID,
         "unknown-job": ExitCode.NOT_FOUND,
         "unknown-engine": ExitCode.NOT_FOUND,
+        "unknown-window": ExitCode.NOT_FOUND,
         "unknown-pool": ExitCode.NOT_FOUND,
         "unknown-key": ExitCode.NOT_FOUND,
         "forbidden": ExitCode.UNAUTHORISED,

@@ -49,6 +49,7 @@ from dispatch_core.forms import (
     pool_form,
     recorded_form,
     spec_from_form,
+    window_form,
 )
 
 _EXPORT_PAGE: Final = 500
@@ -213,6 +214,28 @@ class LocalTarget:
         with self._acting(key) as acting:
             return _as_left(acting, acting.deregister(engine_id))
 
+    def windows(self) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return {"windows": [window_form(each) for each in acting.windows.list()]}
+
+    def plan_window(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        engine_id, begins_at = form.get("engine_id"), form.get("begins_at")
+        with self._acting(key) as acting:
+            window = acting.windows.plan(
+                None if engine_id is None else str(engine_id),
+                from_us=0 if begins_at is None else parse_instant(begins_at, "/begins_at"),
+                until_us=parse_instant(form.get("ends_at"), "/ends_at"),
+                reason=str(form.get("reason", "")),
+            )
+        return window_form(window)
+
+    def end_window(self, window_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return window_form(acting.windows.end(window_id))
+
     # ----- pools
 
     def pools(self) -> Form:
@@ -352,13 +375,13 @@ def _steered(acting: Dispatcher, engine_id: str, verb: EngineVerb, reason: str) 
 
 
 def _engine(status: EngineStatus) -> Form:
-    return engine_form(status.engine, status.pulse, tuple(status.attempts))
+    return engine_form(status.engine, status.pulse, tuple(status.attempts), status.windows)
 
 
 def _as_left(acting: Dispatcher, engine: Engine) -> Form:
     """An engine as a command left it, with its last sign of life and what it runs now."""
     now = acting.engine(engine.id)
-    return engine_form(engine, now.pulse, tuple(now.attempts))
+    return engine_form(engine, now.pulse, tuple(now.attempts), now.windows)
 
 
 def _filter(query: JobQuery) -> JobFilter:

@@ -105,6 +105,18 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("DELETE", f"/engines/{segment(engine_id)}", None, key)
 
+    def windows(self) -> Form:
+        """See ``Target``."""
+        return self._ask("/windows")
+
+    def plan_window(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/windows", form, key)
+
+    def end_window(self, window_id: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("DELETE", f"/windows/{segment(window_id)}", None, key)
+
     # ----- pools
 
     def pools(self) -> Form:

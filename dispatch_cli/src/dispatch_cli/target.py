@@ -127,6 +127,18 @@ class Target(Protocol):
         """Make an engine leave; its form."""
         ...
 
+    def windows(self) -> Form:
+        """``{"windows": […]}``."""
+        ...
+
+    def plan_window(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """Plan a maintenance window; its form."""
+        ...
+
+    def end_window(self, window_id: str, *, key: str | None = None) -> Form:
+        """End a maintenance window; its last form."""
+        ...
+
     def pools(self) -> Form:
         """``{"pools": […]}``."""
         ...

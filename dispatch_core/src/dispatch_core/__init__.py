@@ -75,6 +75,7 @@ from dispatch_core.vocabulary.errors import (
     UnknownJobError,
     UnknownKeyError,
     UnknownPoolError,
+    UnknownWindowError,
     VersionMismatchError,
     WrongStateError,
 )
@@ -108,6 +109,7 @@ from dispatch_core.vocabulary.scopes import (
     Scopes,
     lowest,
 )
+from dispatch_core.vocabulary.windows import Window
 
 __all__ = [
     "ADMINS",
@@ -231,10 +233,12 @@ __all__ = [
     "UnknownJobError",
     "UnknownKeyError",
     "UnknownPoolError",
+    "UnknownWindowError",
     "Unset",
     "VersionMismatchError",
     "Wanted",
     "WantedState",
+    "Window",
     "WrongStateError",
     "context_of",
     "lowest",

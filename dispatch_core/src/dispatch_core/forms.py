@@ -21,6 +21,7 @@ from dispatch_core.shell.forms import (
     recorded_form,
     size_form,
     spec_from_form,
+    window_form,
 )
 from dispatch_core.shell.lists import (
     ENGINE_FIELDS,
@@ -68,4 +69,5 @@ __all__ = [
     "recorded_form",
     "size_form",
     "spec_from_form",
+    "window_form",
 ]

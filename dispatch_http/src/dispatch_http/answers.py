@@ -49,7 +49,7 @@ def send_engine(
     """Answer with an engine as a command left it, with its last sign of life and what it runs now."""
     try:
         now = dispatcher.engine(engine.id)
-        form = engine_form(engine, now.pulse, tuple(now.attempts))
+        form = engine_form(engine, now.pulse, tuple(now.attempts), now.windows)
     except UnknownEngineError:
         form = engine_form(engine, None)
     resp.etag = str(engine.version)

@@ -119,6 +119,16 @@ class MeasuredPool:
     capacity_bytes: Natural | None = None
 
 
+@frozen(kw_only=True)
+class Plan:
+    """When an engine, or with null all engines, get no work. Times are RFC 3339 text; without a beginning, from now."""
+
+    engine_id: str | None
+    begins_at: str | None = None
+    ends_at: str
+    reason: str = ""
+
+
 class ReportedStatus(StrEnum):
     """How an attempt ended, in the engine's words."""
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import falcon
 
-from dispatch_core import UnknownEngineError, UnknownJobError, UnknownKeyError, UnknownPoolError
+from dispatch_core import (
+    UnknownEngineError,
+    UnknownJobError,
+    UnknownKeyError,
+    UnknownPoolError,
+    UnknownWindowError,
+)
 from dispatch_http.desk import Desk
-from dispatch_http.grammar import ATTEMPT, ENGINE_ID, JOB_ID, KEY_ID, POOL_ID
+from dispatch_http.grammar import ATTEMPT, ENGINE_ID, JOB_ID, KEY_ID, POOL_ID, WINDOW_ID
 from dispatch_http.problems import Refusal
 
 
@@ -31,6 +37,8 @@ class Ids:
             raise UnknownKeyError("no key has such an id: ids have 1 to 64 of a-z, 0-9 and -")
         if not POOL_ID.fullmatch(params.get("pool_id", "x")):
             raise UnknownPoolError("no pool has such an id: ids have 1 to 64 letters, digits and . _ -")
+        if not WINDOW_ID.fullmatch(params.get("window_id", "x")):
+            raise UnknownWindowError("no window has such an id: ids have 1 to 64 of a-z, 0-9 and -")
         if not ATTEMPT.fullmatch(params.get("number", "1")):
             raise Refusal("unknown-attempt", "attempts are numbered from 1")
         if "job_id" in params:

@@ -6,7 +6,7 @@ from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.forms import ReportedStatus
 from dispatch_http.observing import Metrics
-from dispatch_http.resources import description, engines, jobs, keys, many, pools, system, work
+from dispatch_http.resources import description, engines, jobs, keys, many, pools, system, windows, work
 from dispatch_http.route import OPEN, Route
 
 
@@ -92,6 +92,8 @@ def _of_pools(desk: Desk) -> list[Route]:
         Route("/pools", pools.Pools(desk), scope=look | {"POST": ADMINS}),
         Route("/pools/{pool_id}", pools.OnePool(desk), scope=look | {"PATCH": ADMINS, "DELETE": ADMINS}),
         Route("/pools/{pool_id}/report", pools.PoolReport(desk), scope={"POST": ENGINES}),
+        Route("/windows", windows.Windows(desk), scope={"GET": SUBMITTERS, "POST": ADMINS}),
+        Route("/windows/{window_id}", windows.OneWindow(desk), scope={"DELETE": ADMINS}),
     ]
 
 

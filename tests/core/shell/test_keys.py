@@ -34,7 +34,7 @@ from dispatch_core import (
 from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.permits import PERMITS
 from dispatch_core.ports.storage import ChangeSet, Storage
-from dispatch_core.shell import bulk, poolview, queries
+from dispatch_core.shell import bulk, poolview, queries, windowview
 from dispatch_core.shell.handlers.keys import KEYS_MAX
 from dispatch_core.shell.wire import event_from_plain
 from dispatch_core.storage import MemoryStorage
@@ -317,6 +317,9 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "CreateKey": lambda d, _: d.create_key("n", (Scope.ENGINE,)),
     "RevokeKey": lambda d, _: d.revoke_key("key-1"),
     "RotateKey": lambda d, _: d.rotate_key("key-1"),
+    "PlanWindow": lambda d, _: d.windows.plan(None, from_us=0, until_us=1),
+    "EndWindow": lambda d, _: d.windows.end("w"),
+    "windows": lambda d, _: d.windows.list(),
     "CreatePool": lambda d, _: d.pools.create("p", PoolSpec(capacity_bytes=1)),
     "EditPool": lambda d, _: d.pools.edit("p", {"note": "x"}),
     "ReportPool": lambda d, _: d.pools.report("p", used_bytes=1),
@@ -343,13 +346,13 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
 SUBMITTER = {
     "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
     "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
-    "pool", "pools",
+    "pool", "pools", "windows",
 }  # fmt: skip
 ENGINE = {
     "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",
     "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools",
 }  # fmt: skip
-TIME = {"Grant", "EndAttempt", "FireTimer", "CheckEngine", "PruneReceipt"}
+TIME = {"ExpireWindow", "Grant", "EndAttempt", "FireTimer", "CheckEngine", "PruneReceipt"}
 
 
 def test_every_verb_has_a_line_in_the_table() -> None:
@@ -357,7 +360,7 @@ def test_every_verb_has_a_line_in_the_table() -> None:
     commands = {kind.__name__ for kind in get_args(c.Command)}
     questions = {
         name
-        for module in (queries, bulk, poolview)
+        for module in (queries, bulk, poolview, windowview)
         for name, each in vars(module).items()
         if inspect.isfunction(each)
         and each.__module__ == module.__name__

@@ -139,4 +139,5 @@ def test_events_have_stable_names() -> None:
         "key-created", "key-revoked", "key-rotated", "lease-expired",
         "lease-given-back", "lease-resumed", "limit-exceeded", "pin-ended",
         "pool-created", "pool-deleted", "pool-edited", "pool-reported", "timer-restamped",
+        "window-ended", "window-planned",
     ]  # fmt: skip

@@ -83,7 +83,12 @@ def test_parameters_are_those_that_are_read(
     """The refusal of an unknown parameter lists the known ones, that of a wrong choice the choices."""
     client, lease = fleet.client, fleet.running()
     concrete = path.format(
-        job_id=lease["job_id"], engine_id=lease["engine_id"], number="1", key_id="key", pool_id="p"
+        job_id=lease["job_id"],
+        engine_id=lease["engine_id"],
+        number="1",
+        key_id="key",
+        pool_id="p",
+        window_id="w",
     )
     described = {each["name"]: each["schema"] for each in said.get("parameters", ()) if each["in"] == "query"}
     answer = client.simulate_request(method, concrete, params={"0": "1"})

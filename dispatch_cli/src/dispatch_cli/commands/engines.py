@@ -10,6 +10,7 @@ from dispatch_cli.caller import Caller, calling
 from dispatch_cli.commands.job_filters import field_names
 from dispatch_cli.examples import examples
 from dispatch_cli.instants import utc_now
+from dispatch_cli.parameter_types import INSTANT
 from dispatch_cli.target import ENGINE_SORTS, EngineVerb, Form
 
 _ids: Final = click.argument("engine_ids", metavar="ENGINE_ID…", nargs=-1, required=True)
@@ -131,3 +132,69 @@ def delete_engines(caller: Caller, engine_ids: tuple[str, ...]) -> None:
     """
     target = caller.target()
     caller.each(engine_ids, target.deregister, lambda engine: f"{engine['id']}: {engine['seen']}")
+
+
+@click.command("maintain")
+@click.argument("engine_ids", metavar="ENGINE_ID…", nargs=-1)
+@click.option("--all", "everyone", is_flag=True, help="All engines.")
+@click.option("--from", "begins_at", type=INSTANT, metavar="TIME", help="A time, or +2h from now [now].")
+@click.option(
+    "--until", "ends_at", type=INSTANT, metavar="TIME", required=True, help="A time, or +4h from now."
+)
+@_reason
+@calling
+@examples(
+    'dispatch engines maintain rack-7 --from +1h --until +3h --reason "new disks"',
+    'dispatch engines maintain --all --until +30m --reason "network"',
+)
+def maintain_engines(
+    caller: Caller,
+    engine_ids: tuple[str, ...],
+    everyone: bool,
+    begins_at: str | None,
+    ends_at: str,
+    reason: str,
+) -> None:
+    """Plan a time in which engines get no work.
+
+    What they run goes on. Before it begins they get only jobs that should end in time, unless the server is told
+    otherwise (`windows_finish_first`).
+    """
+    if bool(engine_ids) == everyone:
+        raise click.UsageError("name engines, or say --all")
+    target = caller.target()
+
+    def plan(engine_id: str) -> Form:
+        form = {"engine_id": engine_id or None, "ends_at": ends_at, "reason": reason}
+        return target.plan_window(form if begins_at is None else form | {"begins_at": begins_at})
+
+    caller.each(engine_ids or ("",), plan, _planned)
+
+
+def _planned(window: Form) -> str:
+    whom = window["engine_id"] or "all engines"
+    return f"{window['id']}: {whom} from {window['begins_at']} until {window['ends_at']}"
+
+
+@click.command("windows")
+@calling
+@examples("dispatch engines windows")
+def list_windows(caller: Caller) -> None:
+    """List maintenance windows that are not over."""
+    page = caller.target().windows()
+
+    def people() -> None:
+        from dispatch_cli.render.engines import show_windows
+
+        show_windows(page["windows"], utc_now())
+
+    caller.tell(page, people)
+
+
+@click.command("end-window")
+@click.argument("window_ids", metavar="WINDOW_ID…", nargs=-1, required=True)
+@calling
+@examples("dispatch engines end-window WINDOW_ID")
+def end_windows(caller: Caller, window_ids: tuple[str, ...]) -> None:
+    """End maintenance windows now, or call them off."""
+    caller.each(window_ids, caller.target().end_window, lambda window: f"{window['id']}: ended")

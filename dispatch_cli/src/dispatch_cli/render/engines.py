@@ -70,8 +70,29 @@ def show_engine(engine: Form, now: datetime) -> None:
             for each in engine["benchmarks"]
         ]
         show(Text(), listing(("task class", "#units/s", "tool"), rows))
+    if engine["windows"]:
+        show(Text())
+        show_windows(engine["windows"], now)
     if engine["attempts"]:
         show(Text(), _running(engine["attempts"], now))
+
+
+def show_windows(windows: Sequence[Form], now: datetime) -> None:
+    """A table of maintenance windows."""
+    rows = [
+        (
+            each["id"],
+            each["engine_id"] or "all engines",
+            relative(each["begins_at"], now),
+            relative(each["ends_at"], now),
+            each["reason"],
+        )
+        for each in windows
+    ]
+    if not rows:
+        show(cell("No maintenance windows."))
+        return
+    show(listing(("window", "engine", "begins", "ends", "reason"), rows, whole=("window",)))
 
 
 def show_status(told: Form, address: str) -> None:

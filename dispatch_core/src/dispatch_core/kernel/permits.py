@@ -22,6 +22,8 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(("Assign", "SetWanted", "events", "look_at_many"), ADMINS),
     **dict.fromkeys(("CreatePool", "EditPool", "DeletePool"), ADMINS),
     "ReportPool": ENGINES,
+    **dict.fromkeys(("PlanWindow", "EndWindow"), ADMINS),
+    "windows": SUBMITTERS,
     **dict.fromkeys(("pool", "pools"), SUBMITTERS | ENGINES),
     **dict.fromkeys(("CreateKey", "RevokeKey", "RotateKey", "keys"), ADMINS),
 }

@@ -66,6 +66,10 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
         "created_us": lambda key: key.created_us,
     },
     RecordType.POOL: {"tenant": lambda pool: pool.tenant, "id": lambda pool: pool.id},
+    RecordType.WINDOW: {
+        "tenant": lambda window: window.tenant,
+        "from_us": lambda window: window.from_us,
+    },
 }
 """The fields a query may filter and sort by: memory calls these, SQL keeps their values in columns."""
 

@@ -23,7 +23,7 @@ from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
-from dispatch_core.shell.verbs import PoolVerbs
+from dispatch_core.shell.verbs import PoolVerbs, WindowVerbs
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.bounds import problems_as
@@ -295,7 +295,12 @@ class Dispatcher:
         """Any command as a value: what frontends that parse commands use."""
         return self._do(command)
 
-    # ----- pools
+    # ----- pools and windows
+
+    @property
+    def windows(self) -> WindowVerbs:
+        """The verbs of maintenance windows."""
+        return WindowVerbs(self._do, self._ask)
 
     @property
     def pools(self) -> PoolVerbs:

@@ -24,6 +24,7 @@ from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Job, JobError, JobSize, JobSpec
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import PoolRoom
+from dispatch_core.vocabulary.windows import Window
 
 Form = dict[str, Any]
 MERGEABLE = ("retry", "timeouts", "size", "parameters")
@@ -286,8 +287,25 @@ def heartbeat_form(answer: HeartbeatAnswer) -> Form:
     }
 
 
-def engine_form(engine: Engine, pulse: EnginePulse | None, attempts: tuple[Attempt, ...] = ()) -> Form:
-    """An engine, its last sign of life, and what it runs."""
+def window_form(window: Window) -> Form:
+    """A maintenance window; ``engine_id`` null means all engines."""
+    return {
+        "id": window.id,
+        "engine_id": window.engine_id,
+        "begins_at": instant(window.from_us),
+        "ends_at": instant(window.until_us),
+        "reason": window.reason,
+        "actor": window.actor,
+    }
+
+
+def engine_form(
+    engine: Engine,
+    pulse: EnginePulse | None,
+    attempts: tuple[Attempt, ...] = (),
+    windows: tuple[Window, ...] = (),
+) -> Form:
+    """An engine, its last sign of life, what it runs, and its maintenance windows."""
     profile = to_plain(engine.profile)
     return {
         "id": engine.id,
@@ -307,6 +325,7 @@ def engine_form(engine: Engine, pulse: EnginePulse | None, attempts: tuple[Attem
         "disk_free_bytes": pulse.disk_free_bytes if pulse else None,
         "load": pulse.load if pulse else None,
         "attempts": [attempt_form(each) for each in attempts],
+        "windows": [window_form(each) for each in windows],
     }
 
 

@@ -18,15 +18,18 @@ from dispatch_core.kernel.scheduling.rules import (
 )
 from dispatch_core.kernel.terms import Terms
 from dispatch_core.ports.observer import Observer
-from dispatch_core.ports.storage import ChangeSet, Storage
+from dispatch_core.ports.storage import ChangeSet, Storage, Transaction
 from dispatch_core.shell.fleetview import FleetView
 from dispatch_core.shell.heads import Heads
 from dispatch_core.shell.keyring import Keyring
 from dispatch_core.shell.settings import Settings
+from dispatch_core.shell.windowview import WindowView
 from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.ids import IdSource, SecretSource
 from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.kinds import JobKind
+from dispatch_core.vocabulary.windows import Window
 
 HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule(), StoragePoolRule())
 """Rules that no list of one's own leaves out: tenants stay apart, pins, maintenance and full pools are obeyed."""
@@ -50,6 +53,7 @@ class House:
     heads: Heads = field(init=False)
     keyring: Keyring = field(init=False)
     fleet: FleetView = field(factory=FleetView)
+    windows: WindowView = field(factory=WindowView)
 
     def __attrs_post_init__(self) -> None:
         self.classifier = Classifier(self.kinds, self.settings.large_job_bytes)
@@ -84,9 +88,16 @@ class House:
         """Take over what was just committed."""
         self.heads.remember(changes.changes)
         self.fleet.remember(changes.changes)
+        self.windows.remember(changes.changes)
         self.keyring.remember(changes.changes)
 
     def forget(self) -> None:
         """Drop what memory says of the store: a save failed or another server may have changed it."""
         self.heads.forget()
         self.fleet.forget()
+        self.windows.forget()
+
+    def windows_of(self, transaction: Transaction, engine: Engine, now_us: int) -> tuple[Window, ...]:
+        """The maintenance windows that count for an engine."""
+        ahead = self.settings.windows_finish_first
+        return self.windows.of(transaction, engine, now_us, self.storage.monotonic_us(), ahead=ahead)

@@ -20,6 +20,7 @@ from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, 
 from dispatch_core.vocabulary.context import CLOCKWORK
 from dispatch_core.vocabulary.errors import DispatchError, StorageError
 from dispatch_core.vocabulary.records import RecordType, Ref
+from dispatch_core.vocabulary.windows import ExpireWindow
 
 LOG = logging.getLogger("dispatch_core")
 JUMP_US = 2 * SECOND_US
@@ -52,6 +53,7 @@ _WORK: dict[RecordType, Callable[[Ref], Command]] = {
     RecordType.ATTEMPT: _attempt,
     RecordType.JOB: lambda ref: FireTimer(job_id=ref[1]),
     RecordType.PULSE: lambda ref: CheckEngine(engine_id=ref[1]),
+    RecordType.WINDOW: lambda ref: ExpireWindow(window_id=ref[1]),
     RecordType.RECEIPT: lambda ref: PruneReceipt(key=ref[1]),
 }
 
@@ -91,7 +93,7 @@ class Maintenance:
         return TickReport(
             attempts=done[RecordType.ATTEMPT],
             timers=done[RecordType.JOB],
-            engines=done[RecordType.PULSE],
+            engines=done[RecordType.PULSE] + done[RecordType.WINDOW],
             receipts=done[RecordType.RECEIPT],
             # A full pass that did nothing has nothing to follow: its work waits for something else.
             more=self._strays.left or any(len(found[kind]) >= limit and done[kind] for kind in _WORK),

@@ -15,6 +15,7 @@ from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recor
 from dispatch_core.shell.fleetview import all_engines, best_speeds
 from dispatch_core.shell.house import House
 from dispatch_core.shell.poolview import LazyRooms, rooms_of
+from dispatch_core.shell.windowview import concerning, windows_of
 from dispatch_core.shell.workspace import ACCEPTED
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import problems_of
@@ -29,7 +30,9 @@ from dispatch_core.vocabulary.errors import (
 )
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType
+from dispatch_core.vocabulary.windows import Window
 
 PURGED = "purged"
 KEYS_SHOWN_MAX = 10_000
@@ -42,6 +45,7 @@ class EngineStatus:
     engine: Engine
     pulse: EnginePulse | None
     attempts: tuple[Attempt, ...]
+    windows: tuple[Window, ...] = ()
 
 
 _STATS_ROUNDS = 3
@@ -147,9 +151,11 @@ def engines(
 
 
 def statuses(snapshot: Transaction, found: Sequence[Engine]) -> list[EngineStatus]:
-    """Engines with their pulses and open attempts, in three reads."""
+    """Engines with their pulses, open attempts and maintenance windows, in a few reads."""
     pulses = snapshot.load([(RecordType.PULSE, each.id) for each in found])
     opened = snapshot.open_attempts([each.id for each in found])
+    now = snapshot.now()
+    planned = {tenant: windows_of(snapshot, tenant) for tenant in {each.tenant for each in found}}
     return [
         EngineStatus(
             engine=each,
@@ -157,6 +163,7 @@ def statuses(snapshot: Transaction, found: Sequence[Engine]) -> list[EngineStatu
             if isinstance(pulse := pulses.get((RecordType.PULSE, each.id)), EnginePulse)
             else None,
             attempts=tuple(opened.get(each.id, ())),
+            windows=tuple(concerning(planned[each.tenant], each.id, now)),
         )
         for each in found
     ]
@@ -195,6 +202,11 @@ def events(
     return found[:limit]
 
 
+def _view(status: EngineStatus, rooms: Mapping[str, PoolRoom], now: int, ahead: bool) -> EngineView:
+    windows = tuple(each for each in status.windows if ahead or each.open_at(now))
+    return EngineView(status.engine, status.pulse, rooms, windows, now)
+
+
 def explain(
     snapshot: Transaction, house: House, context: Context, job_id: str, engine_id: str | None
 ) -> JobExplanation:
@@ -203,7 +215,9 @@ def explain(
     fleet = engines(snapshot, house, context, False)
     ready = _ahead(snapshot, house, context, found)
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
-    views = [(EngineView(each.engine, each.pulse, rooms), len(each.attempts)) for each in fleet]
+    now = snapshot.now()
+    ahead = house.settings.windows_finish_first
+    views = [(_view(each, rooms, now, ahead), len(each.attempts)) for each in fleet]
     speeds = best_speeds(all_engines(snapshot))
     explanation = explain_job(found, views, ready, house.matcher, speeds, snapshot.now())
     if engine_id is None:
@@ -230,7 +244,7 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
         [each for each in snapshot.buckets() if each[0] in lanes], house.settings.head_rows_max
     )
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
-    view = EngineView(status.engine, status.pulse, rooms)
+    view = _view(status, rooms, snapshot.now(), house.settings.windows_finish_first)
     runs = [iter(jobs) for jobs in heads.values()]
     speeds = best_speeds(all_engines(snapshot))
     explanation = house.matcher.choose(view, runs, speeds, snapshot.now())[1]

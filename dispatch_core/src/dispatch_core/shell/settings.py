@@ -33,6 +33,7 @@ class Settings:
     head_rows_max: Annotated[int, Bound(1, 10_000)] = 64
     priority_default: Annotated[int, Bound(-100, 100)] = 0
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
+    windows_finish_first: bool = True
     large_job_bytes: Annotated[int, Bound(1, 2**63 - 1)] | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from attrs import frozen
 
-from dispatch_core.shell import poolview
+from dispatch_core.shell import poolview, windowview
 from dispatch_core.vocabulary.commands import Command
 from dispatch_core.vocabulary.pools import (
     CreatePool,
@@ -18,6 +18,7 @@ from dispatch_core.vocabulary.pools import (
     PoolSpec,
     ReportPool,
 )
+from dispatch_core.vocabulary.windows import EndWindow, PlanWindow, Window
 
 Do = Callable[[Command], Any]
 Ask = Callable[..., Any]
@@ -54,3 +55,24 @@ class PoolVerbs:
     def list(self) -> list[PoolRoom]:
         """This tenant's pools by id."""
         return cast("list[PoolRoom]", self._ask(poolview.pools))
+
+
+@frozen
+class WindowVerbs:
+    """Maintenance windows: times in which engines get no work."""
+
+    _do: Do
+    _ask: Ask
+
+    def plan(self, engine_id: str | None, *, from_us: int, until_us: int, reason: str = "") -> Window:
+        """No work for an engine (None: for all of the tenant) between two instants."""
+        plan = PlanWindow(engine_id=engine_id, from_us=from_us, until_us=until_us, reason=reason)
+        return cast(Window, self._do(plan))
+
+    def end(self, window_id: str) -> Window:
+        """End a window now, or call it off: its last state. Raises UnknownWindowError."""
+        return cast(Window, self._do(EndWindow(window_id=window_id)))
+
+    def list(self) -> list[Window]:
+        """This tenant's windows that are not over, the first to open first."""
+        return cast("list[Window]", self._ask(windowview.windows))

@@ -15,6 +15,7 @@ from dispatch_core.kernel.fleet import evolve_engine
 from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.pools import evolve_pool
 from dispatch_core.kernel.terms import Decision
+from dispatch_core.kernel.windows import evolve_window
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
 from dispatch_core.shell.house import House
 from dispatch_core.shell.poolview import Reservations, pools_of
@@ -36,6 +37,7 @@ from dispatch_core.vocabulary.jobs import Bucket, Job
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
+from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
 
 ACCEPTED = "accepted"
 
@@ -271,7 +273,19 @@ class Workspace:
             self.put(after)
         return after
 
-    def _record(self, ref: Ref, after: Job | Engine | Key | Pool, event: Event, context: Context) -> None:
+    def window_happened(self, window: Window | None, event: WindowEvent, context: Context) -> Window:
+        """A fact about a maintenance window; the last one removes it."""
+        after = evolve_window(window, event, self.now)
+        self._record(ref_of(after), after, event, context)
+        if isinstance(event, WindowEnded):
+            self.drop(ref_of(after))
+        else:
+            self.put(after)
+        return after
+
+    def _record(
+        self, ref: Ref, after: Job | Engine | Key | Pool | Window, event: Event, context: Context
+    ) -> None:
         row = Recorded(
             ref=ref,
             tenant=after.tenant,

@@ -35,6 +35,7 @@ from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import Pool, PoolSpec
 from dispatch_core.vocabulary.records import Receipt, Record, receipt_id, ref_of
 from dispatch_core.vocabulary.scopes import Scope
+from dispatch_core.vocabulary.windows import Window
 
 NASTY_TEXT = "Zoë 🎞️ \u202e \"quoted\" 'single' % _ \\ \n\t\x7f \U0010ffff"
 BUCKET: Bucket = ("open", "class-a")
@@ -111,6 +112,15 @@ def a_pool(key: str = "pool-1", **fields: Any) -> Pool:
     return Pool(**{"id": key, **usual, **fields})
 
 
+def a_window(key: str = "window-1", **fields: Any) -> Window:
+    """A maintenance window."""
+    usual: dict[str, Any] = {
+        "tenant": "default", "version": 1, "engine_id": None, "from_us": 1, "until_us": 2, "reason": "", "actor": "a",
+        "updated_us": 0,
+    }  # fmt: skip
+    return Window(**{"id": key, **usual, **fields})
+
+
 def a_row(record: Record, event: str = "happened", **fields: Any) -> Recorded:
     """A history row about a record."""
     usual: dict[str, Any] = {"version": record.version, "at_us": 9, "actor": "local", "data": {}}
@@ -156,6 +166,7 @@ SAMPLES: Sequence[Record] = (
     a_job(), FULL_JOB, an_attempt(), _FULL_ATTEMPT, an_engine(), _FULL_ENGINE,
     a_pulse(due_us=None), a_pulse(disk_free_bytes=0, load=0.25), a_receipt(),
     a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX), a_key(), _FULL_KEY, a_pool(), _FULL_POOL,
+    a_window(), a_window(NASTY_TEXT, engine_id=NASTY_TEXT, reason=NASTY_TEXT, until_us=INT_MAX),
 )  # fmt: skip
 """Every type of record, bare and with every optional field set."""
 

@@ -24,6 +24,7 @@ from dispatch_core.vocabulary.jobs import (
 )
 from dispatch_core.vocabulary.keys import KeyId, KeyName, KeyScopes, TenantName
 from dispatch_core.vocabulary.pools import PoolCommand
+from dispatch_core.vocabulary.windows import WindowCommand
 
 JobId = Annotated[str, Length(1, 64)]
 Token = Annotated[str, Length(1, 64)]
@@ -346,4 +347,6 @@ JobTimer = EndAttempt | FireTimer
 JobCommand = Grant | JobReport | JobControl | JobTimer
 EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine
 KeyCommand = CreateKey | RevokeKey | RotateKey
-Command = Submit | Claim | JobCommand | EngineCommand | KeyCommand | PoolCommand | PruneReceipt
+Command = (
+    Submit | Claim | JobCommand | EngineCommand | KeyCommand | PoolCommand | WindowCommand | PruneReceipt
+)

@@ -81,6 +81,12 @@ class UnknownPoolError(CommandRejectedError):
     code = "unknown-pool"
 
 
+class UnknownWindowError(CommandRejectedError):
+    """No such maintenance window for this tenant."""
+
+    code = "unknown-window"
+
+
 class ForbiddenError(CommandRejectedError):
     """The caller's scopes do not allow it, or its key is bound to another engine."""
 

@@ -13,6 +13,7 @@ from dispatch_core.vocabulary.engines import Benchmark, Profile, Seen, Wanted
 from dispatch_core.vocabulary.jobs import JobError, JobSpec, JobState, Pin
 from dispatch_core.vocabulary.pools import PoolEvent
 from dispatch_core.vocabulary.scopes import Scope
+from dispatch_core.vocabulary.windows import WindowEvent
 
 # ----- jobs
 
@@ -304,7 +305,7 @@ EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
 KeyEvent = KeyCreated | KeyRotated | KeyRevoked
 PurgeEvent = JobPurged
 """What happens to a job's record as a whole: no job comes after it."""
-Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent
+Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent | WindowEvent
 
 
 def event_name(event: Event) -> str:

@@ -13,6 +13,7 @@ from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import Pool
+from dispatch_core.vocabulary.windows import Window
 
 
 class RecordType(StrEnum):
@@ -25,6 +26,7 @@ class RecordType(StrEnum):
     RECEIPT = "receipt"
     KEY = "key"
     POOL = "pool"
+    WINDOW = "window"
 
 
 @frozen(kw_only=True)
@@ -47,7 +49,7 @@ def receipt_id(tenant: str, key: str) -> str:
     return f"{len(tenant)}:{tenant}:{key}"
 
 
-Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool
+Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool | Window
 Ref = tuple[RecordType, str]
 
 RECORD_CLASSES: Mapping[RecordType, type] = {
@@ -58,6 +60,7 @@ RECORD_CLASSES: Mapping[RecordType, type] = {
     RecordType.RECEIPT: Receipt,
     RecordType.KEY: Key,
     RecordType.POOL: Pool,
+    RecordType.WINDOW: Window,
 }
 
 

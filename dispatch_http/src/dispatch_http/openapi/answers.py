@@ -258,6 +258,25 @@ class HeartbeatAnswer:
 
 
 @frozen(kw_only=True)
+class Window:
+    """A time in which an engine, or with null all engines, get no work."""
+
+    id: str
+    engine_id: str | None
+    begins_at: Instant
+    ends_at: Instant
+    reason: str
+    actor: str
+
+
+@frozen
+class Windows:
+    """Maintenance windows, the first to begin first."""
+
+    windows: tuple[Window, ...]
+
+
+@frozen(kw_only=True)
 class Engine:
     """A machine's process that executes jobs, its last sign of life, and what it runs."""
 
@@ -278,6 +297,7 @@ class Engine:
     disk_free_bytes: int | None
     load: float | None
     attempts: tuple[Attempt, ...]
+    windows: tuple[Window, ...]
 
 
 @frozen

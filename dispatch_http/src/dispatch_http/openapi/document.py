@@ -154,6 +154,7 @@ _PATH_WORDS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "engine_id": (grammar.ENGINE_ID, "The engine."),
     "key_id": (grammar.KEY_ID, "The key."),
     "pool_id": (grammar.POOL_ID, "The pool."),
+    "window_id": (grammar.WINDOW_ID, "The window."),
     "number": (grammar.ATTEMPT, "The attempt; the first is 1."),
 }
 
@@ -295,7 +296,12 @@ def _problem(status: int, found: _Schemas) -> Schema:
 # ----- links: what of an answer fills the parameters of an operation that may follow
 
 # Where the first record stands in a list; elsewhere the answer is the record.
-_FIRST: Mapping[str, str] = {"jobs": "/jobs/0", "engines": "/engines/0", "pools": "/pools/0"}
+_FIRST: Mapping[str, str] = {
+    "jobs": "/jobs/0",
+    "engines": "/engines/0",
+    "pools": "/pools/0",
+    "windows": "/windows/0",
+}
 
 
 def _link(of: str, name: str) -> Schema:

@@ -27,7 +27,7 @@ class Engines:
         order = asked.choice("sort", ENGINE_ORDERS, ENGINE_ORDERS[0])
         fields = asked.fields(ENGINE_FIELDS)
         fleet = self.desk.asking(req).engines(left=asked.flag("left"), order=order)
-        forms = (engine_form(each.engine, each.pulse, tuple(each.attempts)) for each in fleet)
+        forms = (engine_form(each.engine, each.pulse, tuple(each.attempts), each.windows) for each in fleet)
         send(resp, {"engines": [only(form, fields) for form in forms]})
 
 

@@ -20,7 +20,7 @@ from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.jobs import Job, JobState
 
-OUT_OF_SERVICE = frozenset({"maintenance", "offline"})
+OUT_OF_SERVICE = frozenset({"maintenance", "maintenance-window", "offline"})
 LIMITS = frozenset({"pool-full", "pool-unknown", "disk-full"})
 """What may pass without anybody doing anything about the engine."""
 Occupied = tuple[EngineView, int]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from attrs import frozen
 
 from dispatch_core.kernel.scheduling.classes import Classifier, SchedulingClass
+from dispatch_core.kernel.scheduling.closing import closing
 from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanation, Reason
 from dispatch_core.kernel.scheduling.policy import Estimate, Policy, Speeds, here_us, nominal_us
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
@@ -57,7 +58,10 @@ class Matcher:
         return (*self.admits(wanted, view), *self._misfits(job, wanted, view))
 
     def _misfits(self, job: Job, wanted: SchedulingClass, view: EngineView) -> tuple[Reason, ...]:
-        return tuple(reason for rule in self._rules for reason in rule.fits(job, wanted, view))
+        found = [reason for rule in self._rules for reason in rule.fits(job, wanted, view)]
+        if view.windows:
+            found += closing(view, self.estimate(job, wanted, view, {}).here_us)
+        return tuple(found)
 
     def estimate_of(self, job: Job, view: EngineView, speeds: Speeds) -> Estimate:
         """How long the job takes on this engine and on the best one alive."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dispatch_core.shell.handlers import engines, jobs, keys, pools, time, work
+from dispatch_core.shell.handlers import engines, jobs, keys, pools, time, windows, work
 from dispatch_core.shell.handlers.handler import Handler
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.pools import PoolCommand
+from dispatch_core.vocabulary.windows import EndWindow, ExpireWindow, PlanWindow
 
 HANDLERS: Mapping[type, Handler] = {
     c.Submit: jobs.SUBMIT,
@@ -24,6 +25,9 @@ HANDLERS: Mapping[type, Handler] = {
     c.RevokeKey: keys.CHANGE,
     c.RotateKey: keys.CHANGE,
     **dict.fromkeys(PoolCommand.__args__, pools.CHANGE),
+    PlanWindow: windows.PLAN,
+    EndWindow: windows.END,
+    ExpireWindow: windows.END,
     c.FireTimer: time.FIRE,
     c.EndAttempt: time.END,
     c.PruneReceipt: time.PRUNE,

@@ -108,10 +108,13 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
         engine = workspace.engine_happened(engine, EngineSeen(seen=Seen.LIVE, reason="claim"), context)
         beat_engine(engine, workspace)
     free = engine.profile.slots - workspace.open_count(engine.id)
+    windows = workspace.house.windows_of(workspace.transaction, engine, workspace.now)
+    if any(window.open_at(workspace.now) for window in windows):
+        return []
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
         rooms = LazyRooms(lambda: workspace.rooms(engine.tenant))  # counted anew after each grant
-        view = EngineView(engine, workspace.pulse(engine.id), rooms)
+        view = EngineView(engine, workspace.pulse(engine.id), rooms, windows, workspace.now)
         lease = _grant_best(command, context, workspace, view)
         if lease is None:
             break

@@ -13,6 +13,7 @@ from dispatch_http.openapi.operations.keys import KEYS
 from dispatch_http.openapi.operations.operation import Operation
 from dispatch_http.openapi.operations.pools import POOLS
 from dispatch_http.openapi.operations.system import SYSTEM
+from dispatch_http.openapi.operations.windows import WINDOWS
 from dispatch_http.openapi.operations.work import WORK
 
 SECTIONS: Mapping[str, Mapping[str, Operation]] = {
@@ -21,6 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, Operation]] = {
     "Engines": ENGINES,
     "Keys": KEYS,
     "Pools": POOLS,
+    "Windows": WINDOWS,
     "System": SYSTEM,
 }
 OPERATIONS: Mapping[str, Operation] = {key: each for part in SECTIONS.values() for key, each in part.items()}

@@ -14,17 +14,22 @@ from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.facts import FactValue
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.pools import PoolRoom
+from dispatch_core.vocabulary.windows import Window
 
 NO_ROOMS: Final[Mapping[str, PoolRoom]] = MappingProxyType({})
 
 
 @frozen
 class EngineView:
-    """An engine as rules see it: its record, its last sign of life, and the pools of its tenant."""
+    """An engine as rules see it: its record, its last sign of life, the pools of its tenant,
+    and the maintenance windows that count at ``now_us``.
+    """
 
     engine: Engine
     pulse: EnginePulse | None = None
     pools: Mapping[str, PoolRoom] = NO_ROOMS
+    windows: tuple[Window, ...] = ()
+    now_us: int = 0
 
     def fact(self, name: str) -> FactValue | None:
         """The value of a fact, the volatile ones from the pulse."""
