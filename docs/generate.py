@@ -87,6 +87,7 @@ FORMS: Mapping[type, Sequence[type]] = {
     forms.ManyJobs: (),
     forms.ManyJobsBecause: (commands.Cancel,),
     forms.Assignment: (commands.Assign,),
+    forms.PurgeOrder: (),
     Profile: (),
     Benchmark: (),
     forms.Registration: (commands.Register,),

@@ -69,9 +69,9 @@ def test_a_database_has_one_owner(tmp_path: Path) -> None:
             text=True,
             check=False,
         )
-        assert second.returncode == 7
+        assert second.returncode == 10
         assert "Traceback" not in second.stderr
-        Program(("--database", database))("status", exit_code=7)
+        Program(("--database", database))("status", exit_code=10)
 
 
 def test_the_default_database_is_where_users_keep_data(tmp_path: Path) -> None:

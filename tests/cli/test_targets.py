@@ -132,5 +132,5 @@ def test_a_file_that_is_no_database_is_left_alone(program: Program, tmp_path: ob
     path = Path(f"{tmp_path}/letter.txt")
     path.write_text("Dear reader, " * 1_000)
     before = path.read_bytes()
-    program("--database", str(path), "submit", "/in/a.mov", "/out/a.mp4", exit_code=7)
+    program("--database", str(path), "submit", "/in/a.mov", "/out/a.mp4", exit_code=8)
     assert path.read_bytes() == before

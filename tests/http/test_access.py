@@ -104,6 +104,9 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/metrics"): (OPERATOR,),
     ("GET", "/openapi.json"): (PUBLIC,),
     ("GET", "/docs"): (PUBLIC,),
+    ("GET", "/admin/backup"): (OPERATOR,),
+    ("POST", "/admin/backup"): (OPERATOR,),
+    ("POST", "/admin/purge"): (OPERATOR,),
     **OLDER,
 }
 CELLS = sorted(MATRIX)
@@ -122,6 +125,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/windows"): {"engine_id": None, "ends_at": "2040-01-01T00:00:00Z"},
     ("POST", "/pools"): {"id": "made", "capacity_bytes": 1},
     ("POST", "/pools/{pool_id}/report"): {"used_bytes": 1},
+    ("POST", "/admin/purge"): {"dry_run": True},
     ("POST", "/keys"): {"name": "made", "scopes": ["engine"]},
     ("PUT", "/jobs/{job_id}/status"): {**HELD, "status": "completed"},
     ("POST", "/jobs/{job_id}/complete"): {**HELD},

@@ -156,6 +156,7 @@ def test_time_passes_by_itself(server: Server) -> None:
     assert eventually(lambda: ask(server, "GET", f"/jobs/{job['id']}")[1]["state"] == "pending")
 
 
+@pytest.mark.checklist(47)
 def test_a_failing_store_slows_the_tick_and_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors of any kind are logged; when they are over, time goes on."""
     stream = io.StringIO()

@@ -25,6 +25,9 @@ class ExitCode(IntEnum):
     INVALID = 5
     UNAUTHORISED = 6
     UNAVAILABLE = 7
+    DAMAGED = 8
+    SCHEMA = 9
+    IN_USE = 10
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -39,6 +42,9 @@ MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
         ExitCode.INVALID: "the input is not acceptable",
         ExitCode.UNAUTHORISED: "the key is missing, wrong, or may not do this",
         ExitCode.UNAVAILABLE: "the server or the store is not available, or asks to come back later",
+        ExitCode.DAMAGED: "the database is damaged, or is none of Dispatch",
+        ExitCode.SCHEMA: "the database has the schema of another version",
+        ExitCode.IN_USE: "another process uses the database",
         ExitCode.INTERRUPTED: "interrupted",
     }
 )
@@ -61,6 +67,9 @@ _BY_CODE: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "version-mismatch": ExitCode.REFUSED,
         "limit-exceeded": ExitCode.UNAVAILABLE,
         "closed": ExitCode.UNAVAILABLE,
+        "storage-damaged": ExitCode.DAMAGED,
+        "schema-mismatch": ExitCode.SCHEMA,
+        "storage-in-use": ExitCode.IN_USE,
     }
 )
 _BY_STATUS: Final[Mapping[int, ExitCode]] = MappingProxyType(
@@ -79,7 +88,7 @@ def exit_code_of(code: str, status: int | None = None) -> ExitCode:
     """The exit code of an error's stable code, or of its HTTP status if the code says nothing.
 
     >>> exit_code_of("unknown-job").name, exit_code_of("", 415).name, exit_code_of("storage-in-use").name
-    ('NOT_FOUND', 'INVALID', 'UNAVAILABLE')
+    ('NOT_FOUND', 'INVALID', 'IN_USE')
     """
     if code in _BY_CODE:
         return _BY_CODE[code]

@@ -27,6 +27,7 @@ from dispatch_core import (
     Key,
     PoolRoom,
     PoolSpec,
+    Retention,
     Scope,
 )
 from dispatch_core.forms import (
@@ -304,10 +305,21 @@ class LocalTarget:
         return {
             "jobs": dict(stats.jobs),
             "accepted": stats.accepted,
+            "purged": stats.purged,
             "engines": dict(stats.engines),
             "identity_holds": stats.identity_holds,
             "version": __version__,
         }
+
+    def purge(self, body: Mapping[str, object]) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return purged(acting, body)
+
+    def backup(self) -> Form:
+        """See ``Target``."""
+        message = "a local database is backed up with `dispatch db backup FILE`"
+        raise CommandFailure("wrong-state", message, exit_code=ExitCode.REFUSED)
 
 
 @contextmanager
@@ -360,6 +372,19 @@ def _acted(acting: Dispatcher, job_id: str, verb: JobVerb, told: Mapping[str, ob
             )
         case _:
             assert_never(verb)
+
+
+def purged(acting: Dispatcher, told: Mapping[str, Any]) -> Form:
+    """What a purge came to."""
+    older = told.get("older_than_s")
+    retention = None if older is None else Retention.older_than(float(older), told.get("states") or ())
+    report = acting.purge(retention, dry_run=bool(told.get("dry_run")))
+    return {
+        "dry_run": report.dry_run,
+        "total": report.total,
+        "counts": dict(report.counts),
+        "more": report.more,
+    }
 
 
 def _steered(acting: Dispatcher, engine_id: str, verb: EngineVerb, reason: str) -> Engine:

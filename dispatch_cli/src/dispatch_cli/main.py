@@ -25,6 +25,7 @@ COMMANDS: Final = MappingProxyType(
         "keys": Later("dispatch_cli.commands.groups:keys", "Say who is let in."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
+        "db": Later("dispatch_cli.commands.groups:db", "Back up, check and restore the database."),
         "engine": Later("dispatch_cli.commands.groups:engine", "Be an engine: run jobs on this machine."),
         "demo": Later(
             "dispatch_cli.demo.command:demo_command", "Show the whole system at work.", optional=True

@@ -172,6 +172,14 @@ class RemoteTarget:
         """See ``Target``."""
         return self._ask("/status")
 
+    def purge(self, body: Mapping[str, object]) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/admin/purge", body, None)
+
+    def backup(self) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/admin/backup", {}, None)
+
 
 def _filter(query: JobQuery) -> dict[str, str | int | None]:
     """The part of a query that lists and exports share."""

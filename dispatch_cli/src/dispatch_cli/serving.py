@@ -37,7 +37,7 @@ def _open(settings: ServeSettings) -> Storage:
         if "://" not in database:
             Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with core_errors():
-            return create_storage(database)
+            return create_storage(database, backups=settings.http.backup_dir)
     except OSError as error:
         raise unfit(f"cannot make a place for {database}: {error.strerror}") from error
 

@@ -186,6 +186,14 @@ class Target(Protocol):
         """Counts of jobs and engines, and whether the accounting identity holds."""
         ...
 
+    def purge(self, body: Mapping[str, object]) -> Form:
+        """Purge ended jobs, or count them: ``{"total": …, "counts": …, "more": …}``."""
+        ...
+
+    def backup(self) -> Form:
+        """Back up into the server's own folder: ``{"name": …, "size_bytes": …}``."""
+        ...
+
     def close(self) -> None:
         """Let go of connections and files."""
         ...

@@ -3,6 +3,7 @@
 The public names; inner modules never import from here.
 """
 
+from dispatch_core.kernel.retention import Ending, Retention, Span
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.explanation import (
@@ -19,6 +20,7 @@ from dispatch_core.ports.storage import Page, Query, Recorded, Storage
 from dispatch_core.shell.bulk import BulkReport, Refused
 from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.maintenance import TickReport
+from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Outcome, Progress
@@ -140,6 +142,7 @@ __all__ = [
     "DispatchError",
     "Dispatcher",
     "Edit",
+    "Ending",
     "Engine",
     "EngineAnswer",
     "EngineId",
@@ -194,6 +197,7 @@ __all__ = [
     "PoolSpec",
     "Profile",
     "Progress",
+    "PurgeReport",
     "Query",
     "RandomIds",
     "RandomSecrets",
@@ -203,6 +207,7 @@ __all__ = [
     "Refused",
     "Renew",
     "ReportProgress",
+    "Retention",
     "Retry",
     "RetryPolicy",
     "Rule",
@@ -215,6 +220,7 @@ __all__ = [
     "Seen",
     "SessionReplacedError",
     "Settings",
+    "Span",
     "Stats",
     "Storage",
     "StorageDamagedError",

@@ -11,6 +11,7 @@ from dispatch_core import Dispatcher, DispatchError
 from dispatch_http import problems
 from dispatch_http.admission import Admission, Gate
 from dispatch_http.auth import Auth
+from dispatch_http.backing_up import Backups
 from dispatch_http.desk import Desk
 from dispatch_http.headers import Hygiene, Stamp, StampedRequest
 from dispatch_http.heart import Heart
@@ -32,6 +33,7 @@ class DispatchApp(falcon.App[StampedRequest, falcon.Response]):
     heart: Heart
     routes: Sequence[Route]
     log: Log
+    backups: Backups
 
 
 def create_app(
@@ -71,6 +73,7 @@ def create_app(
     app.heart = desk.heart
     app.routes = table
     app.log = log
+    app.backups = desk.backups
     for route in table:
         app.add_route(route.path, route.resource)
     _handle_errors(app, log)

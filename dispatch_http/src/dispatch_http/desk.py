@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import falcon
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from dispatch_core import Context, Dispatcher, Job
 from dispatch_core.forms import Form, job_form, only
 from dispatch_http.admission import Gate
+from dispatch_http.backing_up import Backups
 from dispatch_http.body import read_json
 from dispatch_http.headers import receipt_key, refuse_conditions
 from dispatch_http.heart import Heart
@@ -25,6 +26,9 @@ class Desk:
     settings: HttpSettings
     gate: Gate
     heart: Heart = field(factory=Heart)
+    backups: Backups = field(
+        default=Factory(lambda self: Backups(self.dispatcher, self.settings), takes_self=True)
+    )
 
     def asking(self, req: falcon.Request) -> Dispatcher:
         """The dispatcher for questions in the caller's name."""

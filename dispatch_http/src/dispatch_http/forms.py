@@ -14,6 +14,7 @@ from dispatch_core import (
     Benchmark,
     Bound,
     Complete,
+    Ending,
     EngineId,
     Fail,
     FieldProblem,
@@ -31,6 +32,7 @@ from dispatch_core import (
     Profile,
     Progress,
     Scope,
+    Span,
     TenantName,
     Text,
     Token,
@@ -69,6 +71,18 @@ class ManyJobsBecause(ManyJobs):
     """The same with a reason."""
 
     reason: Note = ""
+
+
+@frozen(kw_only=True)
+class PurgeOrder:
+    """Which ended jobs to purge; without ``older_than_s`` those that the settings say.
+
+    ``states`` are terminal states, and ``deleted`` for the soft-deleted of all of them; none named: all.
+    """
+
+    dry_run: bool = False
+    older_than_s: Span | None = None
+    states: tuple[Ending, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -197,7 +197,7 @@ def _url(settings: HttpSettings, port: int) -> str:
 def _load(opening: Opening, settings: HttpSettings, line: Connection) -> WsgiApp:
     """Open everything in the worker; it is closed when the worker ends, after its last answer."""
     opened = opening()
-    ticking = Ticking(opened.dispatcher, opened.app.log, opened.app.heart)
+    ticking = Ticking(opened.dispatcher, opened.app.log, opened.app.heart, opened.app.backups)
 
     def close() -> None:
         ticking.stop()

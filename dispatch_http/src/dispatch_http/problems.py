@@ -51,6 +51,8 @@ _EDGE: Mapping[str, tuple[int, str]] = {
     "unauthorized": (401, "A key is needed"),
     "foreign-origin": (403, "Other sites may not use this server without a key"),
     "unknown-attempt": (404, "There is no such attempt"),
+    "no-backup-folder": (409, "This server keeps no backups"),
+    "backup-running": (409, "A backup is being taken"),
     "content-too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be JSON"),
     "not-ready": (503, "The server is not ready"),

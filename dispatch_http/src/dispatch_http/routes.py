@@ -6,7 +6,18 @@ from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.forms import ReportedStatus
 from dispatch_http.observing import Metrics
-from dispatch_http.resources import description, engines, jobs, keys, many, pools, system, windows, work
+from dispatch_http.resources import (
+    admin,
+    description,
+    engines,
+    jobs,
+    keys,
+    many,
+    pools,
+    system,
+    windows,
+    work,
+)
 from dispatch_http.route import OPEN, Route
 
 
@@ -104,6 +115,8 @@ def _of_the_system(desk: Desk, metrics: Metrics) -> list[Route]:
         Route("/version", system.Version(desk), scope=public),
         Route("/health/live", system.Live(), scope=public),
         Route("/health/ready", system.Ready(desk), scope=public),
+        Route("/admin/backup", admin.Backups(desk), scope={"GET": OPERATORS, "POST": OPERATORS}),
+        Route("/admin/purge", admin.Purge(desk), scope={"POST": OPERATORS}),
         Route("/metrics", system.MetricsPage(metrics), scope={"GET": OPERATORS}),
     ]
 

@@ -43,7 +43,7 @@ class Server:
         self._dispatcher = dispatcher
         self._gate = app.gate
         self._log = app.log
-        self._ticking = Ticking(dispatcher, app.log, app.heart)
+        self._ticking = Ticking(dispatcher, app.log, app.heart, app.backups)
         self._listener = bind(self._settings)
         self._host, self._port = self._listener.getsockname()[:2]
         self._sockets: dict[int, Any] = {}

@@ -107,6 +107,9 @@ class HttpSettings:
     cors_origins: str = ""
     tls_cert: str | None = None
     tls_key: str | None = None
+    backup_dir: str | None = None
+    backup_keep: int = field(default=7, validator=[ge(1), le(10_000)])
+    backup_every_s: float = field(default=0.0, validator=[ge(0), le(366 * 86_400)])
     keys: tuple[ApiKey, ...] = ()
     legacy: bool = True
     legacy_keys: tuple[ApiKey, ...] = ()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 from dispatch_core import ClosedError, Dispatcher, DispatchError
+from dispatch_http.backing_up import Backups
 from dispatch_http.heart import Heart
 from dispatch_http.observing import Log
+from dispatch_http.settings import HttpSettings
 
 BACK_OFF_MAX_S = 30.0
 
@@ -14,9 +16,12 @@ BACK_OFF_MAX_S = 30.0
 class Ticking:
     """One thread. A failing store slows it down and never ends it: when the store is back, so is the time."""
 
-    def __init__(self, dispatcher: Dispatcher, log: Log, heart: Heart | None = None) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, log: Log, heart: Heart | None = None, backups: Backups | None = None
+    ) -> None:
         self._dispatcher = dispatcher
         self._heart = heart or Heart()
+        self._backups = backups or Backups(dispatcher, HttpSettings())
         self._log = log
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatch-tick", daemon=False)
@@ -27,10 +32,11 @@ class Ticking:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the present tick and end the thread."""
+        """Finish the present tick, and the backup that is being taken; end both threads."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._backups.stop()
 
     def _run(self) -> None:
         period_s = self._dispatcher.settings.tick_s
@@ -42,6 +48,7 @@ class Ticking:
         try:
             while self._dispatcher.tick().more and not self._stop.is_set():
                 pass
+            self._backups.take_if_due(self._log)
         except ClosedError:
             self._stop.set()
         except DispatchError as error:

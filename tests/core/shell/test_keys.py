@@ -326,6 +326,7 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "DeletePool": lambda d, _: d.pools.delete("p"),
     "pool": lambda d, _: d.pools.get("p"),
     "pools": lambda d, _: d.pools.list(),
+    "PurgeJob": lambda d, _: d.purge(dry_run=True),
     "job": lambda d, lease: d.job(lease.job.id),
     "jobs": lambda d, _: d.jobs(Query(sort="created_us")),
     "attempts": lambda d, lease: d.attempts(lease.job.id),
@@ -384,9 +385,9 @@ def refused(dispatcher: Dispatcher, lease: Lease, verb: str) -> bool:
 
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
-    [((), set()), ((Scope.SUBMITTER,), SUBMITTER), ((Scope.ENGINE,), ENGINE), ((Scope.ADMIN,), set(VERBS)),
-     ((Scope.SUBMITTER, Scope.ENGINE), SUBMITTER | ENGINE), (None, set(VERBS))],
-    ids=["none", "submitter", "engine", "admin", "both", "owner"],
+    [((), set()), ((Scope.SUBMITTER,), SUBMITTER), ((Scope.ENGINE,), ENGINE), ((Scope.ADMIN,), set(VERBS) - {"PurgeJob"}),
+     ((Scope.OPERATOR,), set(VERBS)), ((Scope.SUBMITTER, Scope.ENGINE), SUBMITTER | ENGINE), (None, set(VERBS))],
+    ids=["none", "submitter", "engine", "admin", "operator", "both", "owner"],
 )  # fmt: skip
 def test_scopes_allow_what_they_say_and_nothing_else(
     dispatcher: Dispatcher, scopes: tuple[Scope, ...] | None, allowed: set[str]

@@ -216,6 +216,7 @@ def test_a_window_stays_small_and_a_reader_goes_on_where_it_stopped() -> None:
         assert [lease.job.id for leases in claims for lease in leases] == [fits.id]
 
 
+@pytest.mark.checklist(1)
 def test_two_servers_do_not_overfill_an_engine(clock: ManualClock) -> None:
     """Both read one free slot; the second to commit decides again."""
     storage = MemoryStorage(clock)

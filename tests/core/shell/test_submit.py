@@ -99,6 +99,7 @@ class RepeatingIds:
         return f"{prefix}-{self.count // 2}"
 
 
+@pytest.mark.checklist(14)
 def test_an_id_that_is_taken_is_not_given_again(make_dispatcher: MakeDispatcher, storage: Storage) -> None:
     """Ids that collide, in one batch or with the store, are replaced; no job is lost and nobody sees it."""
     ids = {job.id for job in make_dispatcher(ids=RepeatingIds()).submit_many([spec() for _ in range(5)])}

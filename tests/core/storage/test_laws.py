@@ -12,11 +12,13 @@ from dispatch_core.vocabulary.clock import Clock
 from dispatch_core.vocabulary.records import RecordType
 
 
+@pytest.mark.checklist(8)
 class TestMemory(StorageSuite):
     def open_storage(self, clock: Clock) -> MemoryStorage:
         return MemoryStorage(clock)
 
 
+@pytest.mark.checklist(8)
 class TestSqliteFile(StorageSuite):
     @pytest.fixture(autouse=True)
     def _place(self, tmp_path: Path) -> None:

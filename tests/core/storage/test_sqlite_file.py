@@ -52,6 +52,7 @@ def pragma(session: Session, name: str) -> object:
     return session.rows(f"PRAGMA {name}")[0][0]
 
 
+@pytest.mark.checklist(2)
 def test_the_writer_is_as_durable_as_promised(storage: SqlStorage) -> None:
     with storage._database.writer.turn() as session:
         found = {name: pragma(session, name) for name in (
@@ -195,6 +196,7 @@ REFUSED: list[tuple[Callable[[Path], None], type[StorageError]]] = [
 
 
 @pytest.mark.parametrize(("make", "error"), REFUSED, ids=lambda each: each.__name__)
+@pytest.mark.checklist(34)
 def test_what_cannot_be_read_is_refused_and_not_touched(
     path: Path, make: Callable[[Path], None], error: type[StorageError]
 ) -> None:
@@ -298,6 +300,7 @@ while True:
 """
 
 
+@pytest.mark.checklist(2)
 def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
     acknowledged = 0
     for round_number in range(5):

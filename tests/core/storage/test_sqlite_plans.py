@@ -110,6 +110,7 @@ def test_the_buckets_are_found_by_skipping_from_one_to_the_next(storage: SqlStor
     assert all(step.startswith("SEARCH jobs USING COVERING INDEX ready") for step in steps)
 
 
+@pytest.mark.checklist(3)
 def test_a_batch_is_a_handful_of_statements(tmp_path: Path) -> None:
     with closing(SqlStorage(SqliteFile(tmp_path / "jobs.db"))) as storage:
         seen: list[tuple[str, int]] = []

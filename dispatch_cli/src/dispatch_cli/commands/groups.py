@@ -34,6 +34,7 @@ JOB_COMMANDS: Final = MappingProxyType(
         "assign": Later(f"{_VERBS}:assign_job", "Pin a job to an engine."),
         "delete": Later(f"{_VERBS}:delete_jobs", "Delete jobs softly."),
         "restore": Later(f"{_VERBS}:restore_jobs", "Undo the deletion of jobs."),
+        "purge": Later(f"{_VERBS}:purge_jobs", "Remove ended jobs for good."),
     }
 )
 
@@ -70,6 +71,26 @@ KEY_COMMANDS: Final = MappingProxyType(
     }
 )
 
+_DB: Final = "dispatch_cli.commands.db"
+DB_COMMANDS: Final = MappingProxyType(
+    {
+        "backup": Later(f"{_DB}:backup_database", "Back up the database while it is used."),
+        "verify": Later(
+            f"{_DB}:verify_database",
+            "Check every page, row, history and count of the database, or of a backup.",
+        ),
+        "restore": Later(f"{_DB}:restore_database", "Put a backup in the place of the database."),
+        "info": Later(
+            f"{_DB}:show_database",
+            "Show what the database says of itself: its size, its schema, who uses it.",
+        ),
+        "migrate": Later(
+            f"{_DB}:migrate_database",
+            "Bring the database to the schema of this version, after a copy was put beside it.",
+        ),
+    }
+)
+
 AGENT_COMMANDS: Final = MappingProxyType(
     {"run": Later("dispatch_cli.agent.command:run_command", "Run an engine on this machine.", optional=True)}
 )
@@ -93,6 +114,11 @@ def pools() -> None:
 @click.group(cls=LazyGroup, later=KEY_COMMANDS)
 def keys() -> None:
     """Say who is let in."""
+
+
+@click.group(cls=LazyGroup, later=DB_COMMANDS)
+def db() -> None:
+    """Back up, check and restore the database."""
 
 
 @click.group(cls=LazyGroup, later=AGENT_COMMANDS)

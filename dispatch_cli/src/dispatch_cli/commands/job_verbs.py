@@ -1,4 +1,4 @@
-"""`dispatch jobs cancel|requeue|hold|release|assign|delete|restore`."""
+"""`dispatch jobs cancel|requeue|hold|release|assign|delete|restore|purge`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from dispatch_cli.caller import Caller, calling
 from dispatch_cli.commands.job_many import act_on_many, many_options, wants_many
 from dispatch_cli.examples import examples
-from dispatch_cli.parameter_types import INSTANT
+from dispatch_cli.parameter_types import DURATION, INSTANT
 from dispatch_cli.target import Form, JobVerb
 
 _ids: Final = click.argument("job_ids", metavar="JOB_ID…", nargs=-1, required=True)
@@ -166,3 +166,38 @@ def restore_jobs(caller: Caller, job_ids: tuple[str, ...]) -> None:
     Nothing is queued by this; see requeue.
     """
     _act(caller, job_ids, "restore")
+
+
+@click.command("purge")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+@click.option(
+    "--older-than",
+    type=DURATION,
+    metavar="DURATION",
+    help="Those that have not changed for so long [as the settings say].",
+)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(["completed", "failed_permanently", "cancelled", "deleted"]),
+    help="With --older-than: only those that ended so; may be repeated.",
+)
+@calling
+@examples(
+    "dispatch jobs purge --dry-run",
+    "dispatch jobs purge --older-than 30d --state completed --dry-run",
+)
+def purge_jobs(caller: Caller, dry_run: bool, older_than: float | None, states: tuple[str, ...]) -> None:
+    """Remove ended jobs for good.
+
+    They go with their attempts and their history; one row says that they were there, and the counts keep them. The server
+    does so by itself, by its settings retain_…_s. Nothing brings them back but a backup.
+    """
+    if states and older_than is None:
+        raise click.UsageError("--state needs --older-than")
+    told = caller.target().purge({"dry_run": dry_run, "older_than_s": older_than, "states": list(states)})
+    counts = ", ".join(f"{count} {state}" for state, count in told["counts"].items() if count)
+    verb = "would be purged" if dry_run else "purged"
+    again = "; there are more: run it again" if told["more"] else ""
+    caller.tell_line(told, f"{told['total']} jobs {verb}{f' ({counts})' if counts else ''}{again}")

@@ -18,7 +18,8 @@ from dispatch_cli.exits import negative
 def status(caller: Caller) -> None:
     """Count jobs and engines.
 
-    Ends with exit code 1 if the accounting identity does not hold: jobs accepted are the sum of jobs in all states.
+    Ends with exit code 1 if the accounting identity does not hold: jobs accepted are the sum of jobs in all states and of those
+    purged.
     """
     told = caller.target().status()
 

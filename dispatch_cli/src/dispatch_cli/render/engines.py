@@ -106,6 +106,7 @@ def show_status(told: Form, address: str) -> None:
                 ("target", address),
                 ("version", str(told.get("version") or "")),
                 ("jobs accepted", str(told["accepted"])),
+                ("purged", str(told.get("purged", 0))),
                 ("accounting", holds),
             ]
         ),

@@ -7,7 +7,7 @@ from typing import Final
 
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import ForbiddenError
-from dispatch_core.vocabulary.scopes import ADMINS, ANYONE, ENGINES, SUBMITTERS, Scopes, lowest
+from dispatch_core.vocabulary.scopes import ADMINS, ANYONE, ENGINES, OPERATORS, SUBMITTERS, Scopes, lowest
 
 # Commands by the name of their class, questions by the name of their function. A time command has no row.
 PERMITS: Final[Mapping[str, Scopes]] = {
@@ -25,6 +25,7 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(("PlanWindow", "EndWindow"), ADMINS),
     "windows": SUBMITTERS,
     **dict.fromkeys(("pool", "pools"), SUBMITTERS | ENGINES),
+    "PurgeJob": OPERATORS,
     **dict.fromkeys(("CreateKey", "RevokeKey", "RotateKey", "keys"), ADMINS),
 }
 

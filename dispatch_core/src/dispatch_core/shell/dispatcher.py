@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, cast
 import attrs
 
 from dispatch_core.kernel.permits import check_permit
+from dispatch_core.kernel.retention import Retention
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
 from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
@@ -21,6 +22,7 @@ from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
 from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
+from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
 from dispatch_core.shell.verbs import PoolVerbs, WindowVerbs
@@ -210,6 +212,11 @@ class Dispatcher:
     def restore(self, job_id: str) -> Job:
         """Undo a soft delete; never queues."""
         return cast(Job, self._do(c.Restore(job_id=job_id)))
+
+    def purge(self, retention: Retention | None = None, *, dry_run: bool = False) -> PurgeReport:
+        """Remove ended jobs of all tenants that are older than ``retention`` says (else the settings); or count."""
+        check_permit(self._context, "PurgeJob")
+        return self._maintenance.purge(retention, self._context, dry_run=dry_run)
 
     # ----- engines
 

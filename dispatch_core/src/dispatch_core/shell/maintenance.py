@@ -10,19 +10,23 @@ from contextlib import suppress
 import attrs
 from attrs import frozen
 
+from dispatch_core.kernel.retention import Retention
 from dispatch_core.ports.storage import Transaction
 from dispatch_core.shell.batch import Entry
 from dispatch_core.shell.committer import Committer
 from dispatch_core.shell.house import House
+from dispatch_core.shell.purging import PurgeReport, purge, purgeable, retention_of
 from dispatch_core.shell.strays import Strays
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, FireTimer, PruneReceipt
-from dispatch_core.vocabulary.context import CLOCKWORK
+from dispatch_core.vocabulary.context import CLOCKWORK, Context
 from dispatch_core.vocabulary.errors import DispatchError, StorageError
 from dispatch_core.vocabulary.records import RecordType, Ref
 from dispatch_core.vocabulary.windows import ExpireWindow
 
 LOG = logging.getLogger("dispatch_core")
+PURGE_PATIENCE_US = 3_600 * SECOND_US
+"""After a start or a jump of the clock nothing is purged for so long: what goes by a wrong date does not come back."""
 JUMP_US = 2 * SECOND_US
 """A wall clock that moves this much against the monotonic one has jumped."""
 
@@ -35,13 +39,14 @@ class TickReport:
     timers: int
     engines: int
     receipts: int
+    purged: int
     more: bool
     expiry_paused: bool
 
     @property
     def acted(self) -> int:
         """How many things happened."""
-        return self.attempts + self.timers + self.engines + self.receipts
+        return self.attempts + self.timers + self.engines + self.receipts + self.purged
 
 
 def _attempt(ref: Ref) -> Command:
@@ -68,6 +73,7 @@ class Maintenance:
         self._last: tuple[int, int] | None = None
         # After a start, engines get one ttl to be heard again before anything of theirs expires.
         self._paused_until_us = house.storage.monotonic_us() + to_us(house.settings.lease_ttl_s)
+        self._no_purge_until_us = house.storage.monotonic_us() + PURGE_PATIENCE_US
         self._strays = Strays(house.settings.tick_rows_max * 4)
 
     def tick(self) -> TickReport:
@@ -84,19 +90,24 @@ class Maintenance:
             paused = self._watch_clock(snapshot.now())
             found = {kind: self._due(snapshot, kind) for kind in _WORK}
             strays, reached = self._strays.next(snapshot)
+            purges = self._purges(snapshot)
         if paused:
             found[RecordType.ATTEMPT] = found[RecordType.PULSE] = []
         done = {kind: self._carry_out(kind, refs, paused=paused) for kind, refs in found.items()}
         self._committer.execute_many(strays, CLOCKWORK)
         self._strays.done(reached)
+        purged = self._sum(purges)
         limit = self._house.settings.tick_rows_max
         return TickReport(
             attempts=done[RecordType.ATTEMPT],
             timers=done[RecordType.JOB],
             engines=done[RecordType.PULSE] + done[RecordType.WINDOW],
             receipts=done[RecordType.RECEIPT],
+            purged=purged,
             # A full pass that did nothing has nothing to follow: its work waits for something else.
-            more=self._strays.left or any(len(found[kind]) >= limit and done[kind] for kind in _WORK),
+            more=self._strays.left
+            or purged >= limit
+            or any(len(found[kind]) >= limit and done[kind] for kind in _WORK),
             expiry_paused=paused,
         )
 
@@ -114,8 +125,20 @@ class Maintenance:
             commands = [
                 attrs.evolve(each, paused=True) if isinstance(each, FireTimer) else each for each in commands
             ]
-        entries = self._committer.execute_many(commands, CLOCKWORK)
-        return sum(_acted(entry) for entry in entries)
+        return self._sum(commands)
+
+    def _sum(self, commands: Sequence[Command]) -> int:
+        return sum(_acted(entry) for entry in self._committer.execute_many(commands, CLOCKWORK))
+
+    def _purges(self, snapshot: Transaction) -> Sequence[Command]:
+        if self._house.storage.monotonic_us() < self._no_purge_until_us:
+            return ()
+        return purgeable(snapshot, retention_of(self._house.settings), self._house.settings.tick_rows_max)
+
+    def purge(self, retention: Retention | None, context: Context, *, dry_run: bool) -> PurgeReport:
+        """Purge now, for whoever asks; without a retention of theirs by that of the settings."""
+        retention = retention_of(self._house.settings) if retention is None else retention
+        return purge(self._house.storage, self._committer, context, retention, dry_run=dry_run)
 
     def _watch_clock(self, now_us: int) -> bool:
         """Whether nothing may expire: just started, or the clock jumped, so engines get one ttl to speak."""
@@ -124,6 +147,7 @@ class Maintenance:
         drift = 0 if self._last is None else (now_us - self._last[0]) - (elapsed_us - self._last[1])
         if abs(drift) > JUMP_US:
             self._paused_until_us = elapsed_us + ttl_us
+            self._no_purge_until_us = elapsed_us + PURGE_PATIENCE_US
             self._strays.look(jumped=True)
         self._last = (now_us, elapsed_us)
         return elapsed_us < self._paused_until_us

@@ -16,7 +16,7 @@ from dispatch_core.shell.fleetview import all_engines, best_speeds
 from dispatch_core.shell.house import House
 from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.windowview import concerning, windows_of
-from dispatch_core.shell.workspace import ACCEPTED
+from dispatch_core.shell.workspace import ACCEPTED, PURGED
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import problems_of
 from dispatch_core.vocabulary.context import Context
@@ -34,7 +34,6 @@ from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType
 from dispatch_core.vocabulary.windows import Window
 
-PURGED = "purged"
 KEYS_SHOWN_MAX = 10_000
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from attrs import frozen
 
+from dispatch_core.kernel.retention import Span
 from dispatch_core.vocabulary.bounds import Bound, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX
@@ -34,6 +35,10 @@ class Settings:
     priority_default: Annotated[int, Bound(-100, 100)] = 0
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
     windows_finish_first: bool = True
+    retain_completed_s: Span | None = None
+    retain_failed_s: Span | None = None
+    retain_cancelled_s: Span | None = None
+    retain_deleted_s: Span | None = 30 * 86_400.0
     large_job_bytes: Annotated[int, Bound(1, 2**63 - 1)] | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -29,6 +29,7 @@ from dispatch_core.vocabulary.events import (
     Event,
     JobEvent,
     JobGranted,
+    JobPurged,
     JobSubmitted,
     KeyEvent,
     event_name,
@@ -40,6 +41,12 @@ from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, r
 from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
 
 ACCEPTED = "accepted"
+PURGED = "purged"
+
+
+def attempt_refs(job: Job) -> list[Ref]:
+    """The names of all attempts of a job."""
+    return [(RecordType.ATTEMPT, attempt_key(job.id, number)) for number in range(1, job.last_attempt + 1)]
 
 
 class Workspace:
@@ -59,6 +66,7 @@ class Workspace:
         self._reservations = Reservations(transaction, self._jobs)
         self._pools: dict[str, list[Ref]] = {}
         self._history: list[Recorded] = []
+        self._forgotten: list[Ref] = []
         self._counters: Counter[tuple[str, str]] = Counter()
 
     # ----- reading
@@ -249,6 +257,19 @@ class Workspace:
         self._jobs[after.id] = after
         self.put(after)
 
+    def job_purged(self, job: Job, event: JobPurged, context: Context) -> None:
+        """A job leaves with its attempts and its history; one row says so, and the counters keep it."""
+        ref = (RecordType.JOB, job.id)
+        self._counters[job.tenant, job.state.value] -= 1
+        self._counters[job.tenant, PURGED] += 1
+        for each in attempt_refs(job):
+            self.drop(each)
+        self.drop(ref)
+        self._forgotten.append(ref)
+        self._history = [row for row in self._history if row.ref != ref]
+        last = attrs.evolve(job, version=job.version + 1, updated_us=max(self.now, job.updated_us))
+        self._record(ref, last, event, context)
+
     def engine_happened(self, engine: Engine | None, event: EngineEvent, context: Context) -> Engine:
         """A fact about an engine."""
         after = evolve_engine(engine, event, self.now)
@@ -312,4 +333,10 @@ class Workspace:
         ]
         counters = {key: count for key, count in self._counters.items() if count}
         wake = frozenset(bucket for bucket, jobs in self._ready.items() if jobs)
-        return ChangeSet(changes=changes, history=self._history, counters=counters, wake=wake)
+        return ChangeSet(
+            changes=changes,
+            history=self._history,
+            counters=counters,
+            wake=wake,
+            forgotten=self._forgotten,
+        )

@@ -341,6 +341,15 @@ class PruneReceipt:
     key: str
 
 
+@frozen(kw_only=True)
+class PurgeJob:
+    """An ended job's time is over; it goes unless it was deleted, restored or touched since."""
+
+    job_id: JobId
+    deleted: bool
+    unchanged_since_us: int
+
+
 JobReport = Renew | ReportProgress | Complete | Fail | GiveBack
 JobControl = Update | Cancel | Hold | Release | Assign | Requeue | Delete | Restore
 JobTimer = EndAttempt | FireTimer
@@ -348,5 +357,13 @@ JobCommand = Grant | JobReport | JobControl | JobTimer
 EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine
 KeyCommand = CreateKey | RevokeKey | RotateKey
 Command = (
-    Submit | Claim | JobCommand | EngineCommand | KeyCommand | PoolCommand | WindowCommand | PruneReceipt
+    Submit
+    | Claim
+    | JobCommand
+    | EngineCommand
+    | KeyCommand
+    | PoolCommand
+    | WindowCommand
+    | PruneReceipt
+    | PurgeJob
 )

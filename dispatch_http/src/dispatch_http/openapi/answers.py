@@ -368,9 +368,36 @@ class Status:
 
     jobs: Mapping[str, int]
     accepted: int
+    purged: int
     engines: Mapping[str, int]
     identity_holds: bool
     version: str
+
+
+@frozen(kw_only=True)
+class Backup:
+    """A backup in the server's folder."""
+
+    name: str
+    size_bytes: int
+    taken_at: Instant
+
+
+@frozen(kw_only=True)
+class Backups:
+    """The backups there are."""
+
+    backups: tuple[Backup, ...]
+
+
+@frozen(kw_only=True)
+class Purged:
+    """How many jobs are purged, or would be, by how they ended; ``more`` says that a repeat has work."""
+
+    dry_run: bool
+    total: int
+    counts: Mapping[str, int]
+    more: bool
 
 
 @frozen

@@ -27,6 +27,7 @@ class SystemStatus:
         form = {
             "jobs": dict(stats.jobs),
             "accepted": stats.accepted,
+            "purged": stats.purged,
             "engines": dict(stats.engines),
             "identity_holds": stats.identity_holds,
             "version": __version__,

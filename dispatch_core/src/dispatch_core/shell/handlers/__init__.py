@@ -31,4 +31,5 @@ HANDLERS: Mapping[type, Handler] = {
     c.FireTimer: time.FIRE,
     c.EndAttempt: time.END,
     c.PruneReceipt: time.PRUNE,
+    c.PurgeJob: time.PURGE,
 }

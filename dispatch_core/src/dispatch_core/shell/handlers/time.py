@@ -7,12 +7,13 @@ from collections.abc import Collection
 import attrs
 
 from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.kernel.retention import purge
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
 from dispatch_core.shell.handlers.jobs import live_attempt_refs
-from dispatch_core.shell.workspace import Workspace
+from dispatch_core.shell.workspace import Workspace, attempt_refs
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.clock import to_us
-from dispatch_core.vocabulary.commands import EndAttempt, FireTimer, PruneReceipt
+from dispatch_core.vocabulary.commands import EndAttempt, FireTimer, PruneReceipt, PurgeJob
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RecordType, Ref
@@ -48,8 +49,25 @@ def _prune(command: PruneReceipt, _context: Context, workspace: Workspace) -> bo
     return True
 
 
+def _purge(command: PurgeJob, context: Context, workspace: Workspace) -> bool:
+    """A job that somebody restored or requeued since tick looked stays."""
+    job = workspace.get(job_ref(command.job_id))
+    event = purge(job, command) if isinstance(job, Job) else None
+    if isinstance(job, Job) and event is not None:
+        workspace.job_purged(job, event, context)
+    return event is not None
+
+
+def _all_attempts(command: PurgeJob, workspace: Workspace) -> Collection[Ref]:
+    job = workspace.get(job_ref(command.job_id))
+    return attempt_refs(job) if isinstance(job, Job) else ()
+
+
 FIRE = Handler(
     phase=Phase.CONTROL, needs=lambda command: [job_ref(command.job_id)], then=live_attempt_refs, run=_fire
 )
 END = Handler(phase=Phase.CONTROL, needs=_attempt_refs, run=_fire)
 PRUNE = Handler(phase=Phase.CONTROL, needs=lambda command: [(RecordType.RECEIPT, command.key)], run=_prune)
+PURGE = Handler(
+    phase=Phase.CONTROL, needs=lambda command: [job_ref(command.job_id)], then=_all_attempts, run=_purge
+)

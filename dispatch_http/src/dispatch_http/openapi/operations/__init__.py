@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dispatch_http.openapi.operations.admin import ADMINISTRATION
 from dispatch_http.openapi.operations.engines import ENGINES
 from dispatch_http.openapi.operations.jobs import JOBS
 from dispatch_http.openapi.operations.keys import KEYS
@@ -23,6 +24,7 @@ SECTIONS: Mapping[str, Mapping[str, Operation]] = {
     "Keys": KEYS,
     "Pools": POOLS,
     "Windows": WINDOWS,
+    "Administration": ADMINISTRATION,
     "System": SYSTEM,
 }
 OPERATIONS: Mapping[str, Operation] = {key: each for part in SECTIONS.values() for key, each in part.items()}
