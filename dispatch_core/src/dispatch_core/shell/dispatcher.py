@@ -25,7 +25,7 @@ from dispatch_core.shell.maintenance import Maintenance, TickReport
 from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
-from dispatch_core.shell.verbs import PoolVerbs, WindowVerbs
+from dispatch_core.shell.verbs import PoolVerbs, WindowVerbs, named
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.bounds import problems_as
@@ -181,9 +181,8 @@ class Dispatcher:
         First a dry run, which counts; then with ``expected``, the count, or CountChangedError refuses it.
         To go on, put the report's ``next`` into the query's ``after`` and expect its ``remaining``.
         """
-        return self._many(
-            Bulk(Verb.REQUEUE, lambda each: c.Requeue(job_id=each), query, expected, limit), dry_run
-        )
+        again = Bulk(Verb.REQUEUE, lambda each: c.Requeue(job_id=each), query, expected, limit)
+        return self._many(again, dry_run)
 
     def cancel_many(
         self,
@@ -274,11 +273,11 @@ class Dispatcher:
 
     def renew(self, lease: Lease) -> LeaseStatus:
         """Extend a lease. LeaseLostError means: stop this work."""
-        return cast(LeaseStatus, self._do(c.Renew(**_named(lease))))
+        return cast(LeaseStatus, self._do(c.Renew(**named(lease))))
 
     def progress(self, lease: Lease, progress: Progress) -> LeaseStatus:
         """Report progress, which also renews; the answer says whether to stop."""
-        return cast(LeaseStatus, self._do(c.ReportProgress(**_named(lease), progress=progress)))
+        return cast(LeaseStatus, self._do(c.ReportProgress(**named(lease), progress=progress)))
 
     def complete(
         self,
@@ -288,15 +287,15 @@ class Dispatcher:
         usage: Mapping[str, object] | None = None,
     ) -> Attempt:
         """The work is done. A repeat gets the same answer."""
-        return cast(Attempt, self._do(c.Complete(**_named(lease), result=result or {}, usage=usage)))
+        return cast(Attempt, self._do(c.Complete(**named(lease), result=result or {}, usage=usage)))
 
     def fail(self, lease: Lease, error: JobError, *, usage: Mapping[str, object] | None = None) -> Attempt:
         """The attempt failed; the job backs off, or fails for good. A repeat gets the same answer."""
-        return cast(Attempt, self._do(c.Fail(**_named(lease), error=error, usage=usage)))
+        return cast(Attempt, self._do(c.Fail(**named(lease), error=error, usage=usage)))
 
     def give_back(self, lease: Lease, *, reason: str = "") -> Attempt:
         """Return a lease undone; the attempt is not counted. Also acknowledges a cancel."""
-        return cast(Attempt, self._do(c.GiveBack(**_named(lease), reason=reason)))
+        return cast(Attempt, self._do(c.GiveBack(**named(lease), reason=reason)))
 
     def execute(self, command: c.Command) -> Any:
         """Any command as a value: what frontends that parse commands use."""
@@ -448,7 +447,3 @@ class Dispatcher:
     def stats(self) -> Stats:
         """Counts of jobs and engines, and whether the accounting identity holds."""
         return self._ask(queries.stats)
-
-
-def _named(lease: Lease) -> dict[str, Any]:
-    return {"job_id": lease.job.id, "token": lease.token, "engine_id": lease.engine_id}

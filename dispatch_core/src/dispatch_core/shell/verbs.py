@@ -8,6 +8,7 @@ from typing import Any, cast
 from attrs import frozen
 
 from dispatch_core.shell import poolview, windowview
+from dispatch_core.vocabulary.attempts import Lease
 from dispatch_core.vocabulary.commands import Command
 from dispatch_core.vocabulary.pools import (
     CreatePool,
@@ -22,6 +23,11 @@ from dispatch_core.vocabulary.windows import EndWindow, PlanWindow, Window
 
 Do = Callable[[Command], Any]
 Ask = Callable[..., Any]
+
+
+def named(lease: Lease) -> dict[str, Any]:
+    """What a report says of the lease it is about."""
+    return {"job_id": lease.job.id, "token": lease.token, "engine_id": lease.engine_id}
 
 
 @frozen
