@@ -162,3 +162,11 @@ def test_unfit_keys_and_addresses_are_refused(
     told = program("serve", "--port", "0", *database, exit_code=2)
     assert "short" in told.stderr
     assert "DISPATCH_API_KEY" not in os.environ, "no child process inherits the key"
+
+
+@pytest.mark.checklist(57)
+@pytest.mark.parametrize(("said", "meant"), [("5GB", 5_000_000_000), ("1.5 GiB", 1_610_612_736), ("42", 42)])
+def test_the_size_of_large_jobs_is_said_in_units(program: Program, said: str, meant: int) -> None:
+    """A flag with a unit becomes the setting in bytes."""
+    shown = program("serve", "--large-job", said, "--print-settings").stdout
+    assert f"large_job_bytes = {meant}\n" in shown

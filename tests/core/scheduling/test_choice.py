@@ -127,6 +127,7 @@ class Scene:
         check_store(self.storage)
 
 
+@pytest.mark.checklist(12)
 @STORES
 @QUICK
 @given(seed=st.integers(0, 2**32), profiles=st.lists(some.profiles(), min_size=3, max_size=3))

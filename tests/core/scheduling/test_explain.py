@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def codes(dispatcher: Dispatcher, job_id: str, engine_id: str = "e1") -> set[str
     return {reason.code for reason in answer.reasons}
 
 
+@pytest.mark.checklist(95)
 def test_never(dispatcher: Dispatcher) -> None:
     """No engine at all, or none that could ever run it: the words name what is missing and how to mend it."""
     job = dispatcher.submit(spec(requirements=("ffmpeg >= 99",)))
@@ -48,6 +50,7 @@ def test_never(dispatcher: Dispatcher) -> None:
     assert claimed(dispatcher) == [job.id]
 
 
+@pytest.mark.checklist(95)
 def test_offline(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """An engine that is cordoned or silent could run it: resuming it, or its return, is the mend."""
     job = dispatcher.submit(spec())

@@ -69,6 +69,7 @@ def test_every_rule_keeps_the_shared_laws(spec: JobSpec, profile: Profile) -> No
     assert len({rule.name for rule in DEFAULT_RULES}) == len(DEFAULT_RULES)
 
 
+@pytest.mark.checklist(15)
 def test_capability_is_kind_and_steady_facts() -> None:
     """Kind, codec and required terms; volatile facts are read from the pulse; preferences never exclude."""
     rule = CapabilityRule()
@@ -98,6 +99,7 @@ def test_a_preference_costs_a_minute_each() -> None:
     assert CapabilityRule().penalty_us(wanted, engine) == 2 * 60_000_000
 
 
+@pytest.mark.checklist(39)
 def test_software_is_version_terms() -> None:
     """Version terms are its matter alone, and it says so in its code."""
     job = a_job(spec=spec(requirements=("ffmpeg >= 6.1", "ffmpeg < 8", "cpus >= 64", "prefer ffmpeg >= 99")))
@@ -162,6 +164,8 @@ class CountingRule:
         return 0
 
 
+@pytest.mark.checklist(37)
+@pytest.mark.checklist(49)
 def test_class_verdicts_are_remembered_by_engine_version(make_dispatcher: MakeDispatcher) -> None:
     """A class is judged once per version of an engine, however many jobs and claims there are."""
     rule = CountingRule()

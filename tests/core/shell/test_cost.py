@@ -193,6 +193,8 @@ def rows_read(backlog: int) -> int:
         return len(read)
 
 
+@pytest.mark.checklist(16)
+@pytest.mark.checklist(48)
 def test_a_claim_reads_as_much_at_any_backlog() -> None:
     """Sixty claims read the same rows of the ready order at 100 pending jobs and at 5,000: about two each."""
     small, large = rows_read(100), rows_read(5_000)

@@ -216,6 +216,7 @@ def test_what_a_heartbeat_does_not_say_stays(dispatcher: Dispatcher) -> None:
     assert (pulse.disk_free_bytes, pulse.load) == (0, 0)
 
 
+@pytest.mark.checklist(84)
 def test_benchmarks_replace_those_of_their_class(dispatcher: Dispatcher) -> None:
     """Cell by cell, sorted; the estimates follow them."""
     start(dispatcher)

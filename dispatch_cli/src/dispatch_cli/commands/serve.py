@@ -9,6 +9,7 @@ import click
 
 from dispatch_cli.caller import kept_option, wants_json
 from dispatch_cli.examples import examples
+from dispatch_cli.parameter_types import BYTES
 
 
 @click.command("serve")
@@ -34,6 +35,13 @@ from dispatch_cli.examples import examples
 )
 @click.option("--tls-cert", metavar="PATH", help="The certificate chain (PEM); with --server granian.")
 @click.option("--tls-key", metavar="PATH", help="Its private key (PEM, PKCS#8, without a password).")
+@click.option(
+    "--large-job",
+    "large_job_bytes",
+    type=BYTES,
+    metavar="SIZE",
+    help="From this size on only engines that stream [none].",
+)
 @click.option("--threads", type=int, metavar="N", help="Threads that serve requests [64].")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="[text on a terminal, else json]")
 @click.option("--config", metavar="PATH", help="A TOML file of settings [DISPATCH_CONFIG].")

@@ -1,0 +1,134 @@
+"""What fits an engine and what does not: large jobs, ffmpeg's versions and features, measured task classes."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from dispatch_core import (
+    Benchmark,
+    Dispatcher,
+    Engine,
+    InvalidCommandError,
+    Job,
+    JobSize,
+    JobVerdict,
+    Settings,
+)
+from dispatch_core.vocabulary.clock import SECOND_US
+from tests.core.conftest import MakeDispatcher
+from tests.core.house import FACTS, claimed, spec, start
+
+LARGE = 5_000_000_000
+
+
+@pytest.mark.checklist(57)
+@pytest.mark.checklist(95)
+def test_a_large_job_waits_for_an_engine_that_streams(make_dispatcher: MakeDispatcher) -> None:
+    """From the size that is set on, and not one byte below; until then it is said what is missing."""
+    dispatcher = make_dispatcher(settings=Settings(large_job_bytes=LARGE))
+    start(dispatcher, "copies", facts={**FACTS, "streaming": False})
+    start(dispatcher, "silent", facts={name: fact for name, fact in FACTS.items() if name != "streaming"})
+    large = dispatcher.submit(spec(size=JobSize(size_bytes=LARGE)))
+    small = dispatcher.submit(spec(size=JobSize(size_bytes=LARGE - 1)))
+    assert claimed(dispatcher, "copies", limit=2) == [small.id]
+    assert claimed(dispatcher, "silent", limit=2) == []
+    told = dispatcher.explain(large.id)
+    assert (told.verdict, told.unblock) == (JobVerdict.NEVER, "an engine that streams")
+    assert told.position is None
+    start(dispatcher, "streams")
+    assert claimed(dispatcher, "streams", limit=2) == [large.id]
+
+
+@pytest.mark.checklist(95)
+def test_a_pin_gives_a_large_job_to_no_engine_that_cannot(make_dispatcher: MakeDispatcher) -> None:
+    """An operator's wish goes around no rule."""
+    dispatcher = make_dispatcher(settings=Settings(large_job_bytes=LARGE))
+    start(dispatcher, "copies", facts={**FACTS, "streaming": False})
+    large = dispatcher.submit(spec(size=JobSize(size_bytes=LARGE)))
+    dispatcher.assign(large.id, "copies")
+    assert claimed(dispatcher, "copies") == []
+
+
+@pytest.mark.checklist(39)
+@pytest.mark.parametrize(
+    ("needs", "fits"),
+    [
+        ("ffmpeg >= 6.1", True),
+        ("ffmpeg >= 7.1", False),
+        ("ffmpeg < 8", True),
+        ("encoder has libsvtav1", True),
+        ("encoder has av1_nvenc", False),
+        ("hwaccel lacks cuda", True),
+        ("hwaccel has cuda", False),
+    ],
+)
+def test_versions_and_features_of_ffmpeg_are_constraints(
+    dispatcher: Dispatcher, needs: str, fits: bool
+) -> None:
+    """What the engine probed is held against what the job needs; a misfit says what would do."""
+    probed = {**FACTS, "ffmpeg": "7.0.2-static", "encoder": ("libx264", "libsvtav1"), "hwaccel": ("vaapi",)}
+    start(dispatcher, facts=probed)
+    job = dispatcher.submit(spec(requirements=(needs,)))
+    told = dispatcher.explain(job.id)
+    assert told.verdict is (JobVerdict.NEXT if fits else JobVerdict.NEVER)
+    assert told.unblock == ("" if fits else f"an engine with {needs}")
+    assert claimed(dispatcher) == ([job.id] if fits else [])
+
+
+@pytest.mark.checklist(84)
+@pytest.mark.checklist(85)
+def test_a_measured_task_class_is_what_runtimes_are_estimated_by(dispatcher: Dispatcher) -> None:
+    """Codec, resolution and task; media seconds per second. Other classes are estimated without it."""
+    start(dispatcher)
+    cell = Benchmark(task_class="hevc/1080p/encode", units_per_s=4.0, tool="ffmpeg 7.0")
+    dispatcher.report_benchmark("e1", [cell])
+    assert dispatcher.engine("e1").engine.profile.benchmarks == (cell,)
+    minute = JobSize(duration_us=60 * SECOND_US, height=1_080)
+    parameters: dict[str, object] = {"source": "a", "target": "b"}
+    estimates = [
+        dispatcher.explain(dispatcher.submit(spec(parameters=each, size=minute)).id).engines[0].estimate_s
+        for each in (
+            {**parameters, "codec": "hevc"},
+            {**parameters, "codec": "hevc", "height": 720},
+            parameters,
+        )
+    ]
+    assert estimates == [15.0, 30.0, 30.0]
+
+
+@pytest.mark.checklist(84)
+@pytest.mark.parametrize(
+    ("cell", "pointer"),
+    [
+        (Benchmark(task_class="", units_per_s=1.0), "/benchmarks/0/task_class"),
+        (Benchmark(task_class="a/b/c", units_per_s=0.0), "/benchmarks/0/units_per_s"),
+        (Benchmark(task_class="a/b/c", units_per_s=float("nan")), "/benchmarks/0/units_per_s"),
+    ],
+    ids=["nameless", "still", "nan"],
+)
+def test_a_bad_measurement_is_pointed_at(dispatcher: Dispatcher, cell: Benchmark, pointer: str) -> None:
+    """A speed is above zero and finite, and belongs to something."""
+    start(dispatcher)
+    with pytest.raises(InvalidCommandError) as refusal:
+        dispatcher.report_benchmark("e1", [cell])
+    assert [problem.path for problem in refusal.value.problems] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(Job, marks=pytest.mark.checklist(9)),
+        pytest.param(Engine, marks=pytest.mark.checklist(10)),
+    ],
+)
+def test_jobs_and_engines_are_frozen_slotted_values(dispatcher: Dispatcher, kind: type) -> None:
+    """Nobody changes one in place, or hangs something on it; equal content is equal."""
+    start(dispatcher)
+    record = dispatcher.submit(spec()) if kind is Job else dispatcher.engine("e1").engine
+    assert attrs.evolve(record) == record
+    assert attrs.evolve(record, version=9) != record
+    with pytest.raises(FrozenInstanceError):
+        record.version = 9  # type: ignore[misc]  # that is the point
+    assert not hasattr(record, "__dict__")
