@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
-
-import attrs
 
 from dispatch_core.kernel.permits import check_permit
 from dispatch_core.kernel.retention import Retention
@@ -20,6 +19,7 @@ from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
 from dispatch_core.shell import queries
 from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look_at_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
+from dispatch_core.shell.exporting import every_event, every_job
 from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
 from dispatch_core.shell.purging import PurgeReport
@@ -396,18 +396,11 @@ class Dispatcher:
 
         Each page is read when it is reached. In the order of creation every job comes once.
         """
-        while True:
-            page = self.jobs(query)
-            yield from (each for each in page.records if isinstance(each, Job))
-            if page.next is None:
-                return
-            query = attrs.evolve(query, after=page.next)
+        return every_job(self.jobs, query)
 
     def export_events(self, after: Cursor | None = None, *, page: int = 1_000) -> Iterator[Recorded]:
         """Every event behind a cursor up to now, in commit order, one page in memory at a time."""
-        while rows := self.events(after, limit=page):
-            yield from rows
-            after = (rows[-1].tx, rows[-1].n)
+        return every_event(partial(self.events, limit=page), after)
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """Every attempt of a job, first to last."""
