@@ -12,6 +12,7 @@ INNER = [module for module in modules("dispatch_core") if module.name != "dispat
 FRONTENDS = modules("dispatch_http", "dispatch_cli")
 
 
+@pytest.mark.checklist(6)
 @pytest.mark.parametrize("module", FRONTENDS, ids=lambda module: module.name)
 def test_frontends_use_the_public_names_of_the_core(module: Module) -> None:
     inner = [

@@ -90,6 +90,7 @@ def test_the_line_of_help_is_the_commands_own(
     assert command.get_short_help_str(200).rstrip(".") == short_help.rstrip(".")
 
 
+@pytest.mark.checklist(66)
 @pytest.mark.parametrize(
     ("path", "command"), LEAVES, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
 )

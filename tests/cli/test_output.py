@@ -35,6 +35,7 @@ def many(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.checklist(61)
 @pytest.mark.parametrize("how", [(), ("--json",)])
 def test_a_closed_pipe_is_quiet(how: tuple[str, ...], many: str) -> None:
     """`dispatch … | head` ends at once, without a complaint."""

@@ -74,6 +74,7 @@ def test_a_database_has_one_owner(tmp_path: Path) -> None:
         Program(("--database", database))("status", exit_code=10)
 
 
+@pytest.mark.checklist(55)
 def test_the_default_database_is_where_users_keep_data(tmp_path: Path) -> None:
     """Without --database the file is in the XDG data folder, and only its owner may look into it."""
     with served(environment={"XDG_DATA_HOME": str(tmp_path / "home")}) as (told, _):
@@ -102,6 +103,8 @@ def settings_of(program: Program, *arguments: str) -> dict[str, str]:
     return dict(line.split(" = ", 1) for line in lines if " = " in line)
 
 
+@pytest.mark.checklist(52)
+@pytest.mark.checklist(55)
 def test_a_flag_beats_the_environment_beats_the_file(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,3 +173,16 @@ def test_the_size_of_large_jobs_is_said_in_units(program: Program, said: str, me
     """A flag with a unit becomes the setting in bytes."""
     shown = program("serve", "--large-job", said, "--print-settings").stdout
     assert f"large_job_bytes = {meant}\n" in shown
+
+
+@pytest.mark.checklist(72)
+def test_the_log_of_a_server_is_read_by_command(tmp_path: Path) -> None:
+    """`dispatch logs` shows what the server wrote; a database has no log to show."""
+    with served("--database", str(tmp_path / "jobs.db")) as (told, _):
+        program = Program(("--url", told["url"]))
+        program("status")
+        routes = [line.get("route") for line in program.json("logs")["lines"]]
+        assert "/status" in routes
+        assert "/status" in program("logs", "--since", "-10m").stdout
+        assert program.json("logs", "--level", "error") == {"lines": []}
+    Program(("--database", str(tmp_path / "jobs.db")))("logs", exit_code=2)

@@ -101,6 +101,7 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
         for method in ("GET", "HEAD")
         for path in ("/version", "/health/live", "/health/ready")
     },
+    ("GET", "/logs"): (OPERATOR,),
     ("GET", "/metrics"): (OPERATOR,),
     ("GET", "/openapi.json"): (PUBLIC,),
     ("GET", "/docs"): (PUBLIC,),

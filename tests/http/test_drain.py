@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.architecture.source import ROOT
 from tests.http.fleet import PARAMETERS, PROFILE
 
@@ -83,6 +85,7 @@ class Load:
             assert not thread.is_alive()
 
 
+@pytest.mark.checklist(78)
 def test_sigterm_under_load_cuts_nobody_off() -> None:
     """Every caller gets a whole answer or is refused a connection; the exit status is 0."""
     with served() as (process, port):
@@ -98,8 +101,9 @@ def test_sigterm_under_load_cuts_nobody_off() -> None:
     assert set(seen) <= {"201", "503"}, seen
 
 
+@pytest.mark.checklist(78)
 def test_sigterm_releases_waiting_claims_and_idle_connections() -> None:
-    """A waiting claim hears "nothing"; a connection that only stays open holds nothing up."""
+    """A waiting claim hears "nothing"; a connection that only stays open holds nothing up. SIGHUP is ignored."""
     with served() as (process, port):
         engine = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         assert ask(engine, "PUT", "/engines/engine-1", {"session": "s", "profile": PROFILE}) == 201
@@ -108,6 +112,7 @@ def test_sigterm_releases_waiting_claims_and_idle_connections() -> None:
         waiting = threading.Thread(target=lambda: heard.append(ask(engine, "POST", path)))
         waiting.start()
         with socket.create_connection(("127.0.0.1", port)):
+            process.send_signal(signal.SIGHUP)
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0
@@ -116,6 +121,7 @@ def test_sigterm_releases_waiting_claims_and_idle_connections() -> None:
     assert heard == [204]
 
 
+@pytest.mark.checklist(79)
 def test_a_second_signal_ends_it_at_once() -> None:
     """Somebody who is in a hurry gets out: half a request may hold the first signal, not the second."""
     with served(grace_s=60) as (process, port), socket.create_connection(("127.0.0.1", port)) as half:

@@ -8,7 +8,6 @@ from dispatch_http.app import create_app
 from dispatch_http.settings import HttpSettings, SettingsError, api_key
 from tests.http.fleet import problem
 
-pytestmark = pytest.mark.checklist(62)
 KEY = "a-good-key-of-some-length"
 BOARD = "https://board.example.org"
 OTHER = "https://other.example.org"
@@ -21,6 +20,7 @@ def page(dispatcher: Dispatcher, origin: str, **settings: object) -> TestClient:
     return TestClient(create_app(dispatcher, made), headers={"Host": "localhost", "Origin": origin})
 
 
+@pytest.mark.checklist(62)
 def test_by_default_no_page_is_let_in(dispatcher: Dispatcher) -> None:
     """No answer carries a header that would let a page read it, and a preflight gets none either."""
     caller = page(dispatcher, BOARD)
@@ -28,6 +28,7 @@ def test_by_default_no_page_is_let_in(dispatcher: Dispatcher) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.checklist(62)
 def test_a_named_origin_may_read_answers_and_refusals(dispatcher: Dispatcher) -> None:
     """It is told so by its exact name, and may see the headers that clients need; caches are told why."""
     caller = page(dispatcher, BOARD, cors_origins=f"{BOARD},http://localhost:5173", keys=(api_key(KEY),))
@@ -44,6 +45,7 @@ def test_a_named_origin_may_read_answers_and_refusals(dispatcher: Dispatcher) ->
         )
 
 
+@pytest.mark.checklist(62)
 def test_a_preflight_needs_no_key_and_tells_the_methods(dispatcher: Dispatcher) -> None:
     """Browsers send no key with it; it opens nothing by itself."""
     caller = page(dispatcher, BOARD, cors_origins=BOARD, keys=(api_key(KEY),))

@@ -83,6 +83,7 @@ def register(server: Server) -> None:
     assert ask(server, "PUT", "/engines/engine-1", {"session": "s", "profile": PROFILE})[0] == 201
 
 
+@pytest.mark.checklist(52)
 def test_port_0_takes_a_free_port_and_tells_it(server: Server) -> None:
     """The address that it tells is the one where it answers."""
     assert server.port > 0
@@ -281,6 +282,8 @@ def test_too_few_descriptors_are_found_at_start(monkeypatch: pytest.MonkeyPatch)
     assert raised == [(1_128, 4_096)]
 
 
+@pytest.mark.checklist(7)
+@pytest.mark.checklist(77)
 def test_the_application_starts_nothing() -> None:
     """create_app is for any WSGI server: it opens no socket and starts no thread."""
     before = set(threading.enumerate())

@@ -36,6 +36,7 @@ def distribution(top: str) -> str:
     return name.lower().replace("_", "-")
 
 
+@pytest.mark.checklist(74)
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_member_declares_what_it_imports(member: str) -> None:
     allowed = declared(member)

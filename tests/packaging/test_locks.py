@@ -35,6 +35,7 @@ def test_there_are_three_locks() -> None:
     assert [path.name for path in LOCKS] == ["bootstrap.lock", "run.lock", "test.lock"]
 
 
+@pytest.mark.checklist(74)
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
 def test_every_pin_has_hashes(path: Path) -> None:
     entries = re.split(

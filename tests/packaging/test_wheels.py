@@ -44,6 +44,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[P
     return build(tmp_path_factory.mktemp("dist"))
 
 
+@pytest.mark.checklist(76)
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_wheel_holds_every_module_and_the_type_marker(
     member: str, distributions: dict[str, tuple[Path, Path]]
@@ -55,6 +56,7 @@ def test_a_wheel_holds_every_module_and_the_type_marker(
         assert not [name for name in wheel.namelist() if name.startswith(("src/", "tests/"))]
 
 
+@pytest.mark.checklist(76)
 @pytest.mark.parametrize("member", MEMBERS)
 def test_an_sdist_holds_what_builds_the_wheel(
     member: str, distributions: dict[str, tuple[Path, Path]]

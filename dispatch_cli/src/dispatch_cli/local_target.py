@@ -298,6 +298,11 @@ class LocalTarget:
 
     # ----- the whole
 
+    def logs(self, *, level: str, logger: str | None, since: str | None, limit: int) -> Form:
+        """See ``Target``. A database has no log."""
+        message = "the log is a server's: name one with --url instead of a database"
+        raise CommandFailure("no-log", message, exit_code=ExitCode.USAGE)
+
     def status(self) -> Form:
         """See ``Target``."""
         with self._acting() as acting:

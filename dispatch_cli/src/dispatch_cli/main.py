@@ -24,6 +24,7 @@ COMMANDS: Final = MappingProxyType(
         "pools": Later("dispatch_cli.commands.groups:pools", "Look at storage pools and change them."),
         "keys": Later("dispatch_cli.commands.groups:keys", "Say who is let in."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
+        "logs": Later("dispatch_cli.commands.logs:logs", "Show the latest lines of the server's log."),
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
         "db": Later("dispatch_cli.commands.groups:db", "Back up, check and restore the database."),
         "engine": Later("dispatch_cli.commands.groups:engine", "Be an engine: run jobs on this machine."),

@@ -168,6 +168,10 @@ class RemoteTarget:
 
     # ----- the whole
 
+    def logs(self, *, level: str, logger: str | None, since: str | None, limit: int) -> Form:
+        """See ``Target``."""
+        return self._ask("/logs", level=level, logger=logger, since=since, limit=limit)
+
     def status(self) -> Form:
         """See ``Target``."""
         return self._ask("/status")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dispatch_core import Dispatcher, Storage
 from dispatch_core.storage import create_storage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.granian_server import Opened, serve_granian
+from dispatch_http.logs import GrantLog, Ring, logging_to
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings, SettingsError
 from dispatch_http.tls import check_server
@@ -42,25 +44,30 @@ def _open(settings: ServeSettings) -> Storage:
         raise unfit(f"cannot make a place for {database}: {error.strerror}") from error
 
 
-def _dispatcher(storage: Storage, settings: ServeSettings) -> Dispatcher:
-    return Dispatcher(storage, settings=settings.core, kinds=KINDS, group_commit=True)
+@contextmanager
+def _house(settings: ServeSettings) -> Iterator[tuple[DispatchApp, Dispatcher]]:
+    """The store, the log, the dispatcher and the application, open; all closed in the end."""
+    storage = _open(settings)
+    ring = Ring()
+    with closing(storage), logging_to(ring, json=settings.http.log_json) as log:
+        observer = GrantLog(log, settings.http.log_grants_every)
+        dispatcher = Dispatcher(
+            storage, settings=settings.core, kinds=KINDS, group_commit=True, observers=(observer,)
+        )
+        with dispatcher:
+            yield create_app(dispatcher, settings.http, log=log, ring=ring), dispatcher
 
 
 def _serve_here(settings: ServeSettings, announce: Callable[[str], None]) -> int:
-    storage = _open(settings)
-    try:
-        with _dispatcher(storage, settings) as dispatcher:
-            app = create_app(dispatcher, settings.http)
-            return _Announcing(app, dispatcher, settings.http, announce).serve_forever()
-    finally:
-        storage.close()
+    with _house(settings) as (app, dispatcher):
+        return _Announcing(app, dispatcher, settings.http, announce).serve_forever()
 
 
 def _opened(settings: ServeSettings) -> Opened:
     """Everything that granian's worker serves, opened there."""
-    storage = _open(settings)
-    dispatcher = _dispatcher(storage, settings)
-    return Opened(app=create_app(dispatcher, settings.http), dispatcher=dispatcher, close=storage.close)
+    with ExitStack() as stack:
+        app, dispatcher = stack.enter_context(_house(settings))
+        return Opened(app=app, dispatcher=dispatcher, close=stack.pop_all().close)
 
 
 class _Announcing(Server):

@@ -182,6 +182,10 @@ class Target(Protocol):
         """Let somebody in no longer; the form of the key."""
         ...
 
+    def logs(self, *, level: str, logger: str | None, since: str | None, limit: int) -> Form:
+        """The latest lines of the log: ``{"lines": […]}``."""
+        ...
+
     def status(self) -> Form:
         """Counts of jobs and engines, and whether the accounting identity holds."""
         ...

@@ -17,8 +17,9 @@ from dispatch_http.headers import Hygiene, Stamp, StampedRequest
 from dispatch_http.heart import Heart
 from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
 from dispatch_http.legacy.kind import DISTCONV
+from dispatch_http.logs import Log, Ring
 from dispatch_http.naming import Ids
-from dispatch_http.observing import Log, Metrics, Observe, make_log
+from dispatch_http.observing import Metrics, Observe, make_log
 from dispatch_http.origins import Origins, allowed_origins
 from dispatch_http.rates import Requests
 from dispatch_http.route import Route
@@ -37,19 +38,26 @@ class DispatchApp(falcon.App[StampedRequest, falcon.Response]):
 
 
 def create_app(
-    dispatcher: Dispatcher, settings: HttpSettings | None = None, *, log: Log | None = None
+    dispatcher: Dispatcher,
+    settings: HttpSettings | None = None,
+    *,
+    log: Log | None = None,
+    ring: Ring | None = None,
 ) -> DispatchApp:
     """The HTTP API of a dispatcher. Starts no thread and opens nothing; the dispatcher stays the caller's.
+
+    ``ring`` is what the given log keeps its latest lines in; without a log, both are made.
 
     The older fleet is served, too, if the dispatcher has its kind (``legacy.kind.DISTCONV``) and the settings
     do not forbid it.
     """
     settings = settings or HttpSettings()
-    log = log or make_log(json=settings.log_json)
+    ring = ring or Ring()
+    log = log or make_log(json=settings.log_json, ring=ring)
     metrics = Metrics(dispatcher)
     gate = Gate(settings.waits_max)
     desk = Desk(dispatcher=dispatcher, settings=settings, gate=gate)
-    table = routes(desk, metrics)
+    table = routes(desk, metrics, ring)
     present = {route.path for route in table}
     origins = allowed_origins(settings)
     auth: Auth | FleetAuth = Auth(dispatcher, settings, table)

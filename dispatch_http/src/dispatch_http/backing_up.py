@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dispatch_core import Dispatcher, DispatchError
 from dispatch_core.storage import Backup, BackupFolder, taken_at
-from dispatch_http.observing import Log
+from dispatch_http.logs import Log
 from dispatch_http.problems import Refusal
 from dispatch_http.settings import HttpSettings, SettingsError
 

@@ -202,8 +202,8 @@ def _load(opening: Opening, settings: HttpSettings, line: Connection) -> WsgiApp
     def close() -> None:
         ticking.stop()
         opened.dispatcher.close()
-        opened.close()
         opened.app.log.info("stopped")
+        opened.close()
 
     # Runs before the process waits for its threads, of which the tick is one.
     util.Finalize(None, close, exitpriority=100)

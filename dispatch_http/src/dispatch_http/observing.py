@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import TextIO
 
 import falcon
 import structlog
@@ -15,26 +15,20 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from dispatch_core import Dispatcher, DispatchError
-
-Log = structlog.typing.FilteringBoundLogger
-_KEYS_FIRST = ["timestamp", "level", "event"]
+from dispatch_http.logs import Log, Ring, chain
 
 
-def make_log(stream: TextIO | None = None, *, json: bool = True) -> Log:
+def make_log(stream: TextIO | None = None, *, json: bool = True, ring: Ring | None = None) -> Log:
     """A log to ``stream`` (stderr by default): a JSON object or ``key=value`` words a line.
 
-    Either way control characters are escaped, so that no input can forge a line. Configures nothing global.
+    Configures nothing global, and writes in the caller's thread; a server had better use ``logging_to``.
     """
-    render: Any = structlog.processors.JSONRenderer()
-    if not json:
-        render = structlog.processors.KeyValueRenderer(key_order=_KEYS_FIRST, drop_missing=True)
     log: Log = structlog.wrap_logger(
         structlog.WriteLogger(stream or sys.stderr),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            render,
+            *chain(json=json, ring=ring),
         ],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dispatch_core import ADMINS, ENGINES, OPERATORS, SUBMITTERS, Dispatcher
 from dispatch_http.desk import Desk
 from dispatch_http.forms import ReportedStatus
+from dispatch_http.logs import Ring
 from dispatch_http.observing import Metrics
 from dispatch_http.resources import (
     admin,
@@ -21,7 +22,7 @@ from dispatch_http.resources import (
 from dispatch_http.route import OPEN, Route
 
 
-def routes(desk: Desk, metrics: Metrics) -> list[Route]:
+def routes(desk: Desk, metrics: Metrics, ring: Ring | None = None) -> list[Route]:
     """Every route, and for each of its methods who may use it: whoever has one of the scopes named."""
     table = [
         *_of_jobs(desk),
@@ -29,7 +30,7 @@ def routes(desk: Desk, metrics: Metrics) -> list[Route]:
         *_of_engines(desk),
         *_of_keys(desk),
         *_of_pools(desk),
-        *_of_the_system(desk, metrics),
+        *_of_the_system(desk, metrics, ring or Ring()),
     ]
     return [*table, *_of_the_description(table)]
 
@@ -108,7 +109,7 @@ def _of_pools(desk: Desk) -> list[Route]:
     ]
 
 
-def _of_the_system(desk: Desk, metrics: Metrics) -> list[Route]:
+def _of_the_system(desk: Desk, metrics: Metrics, ring: Ring) -> list[Route]:
     public = {"GET": OPEN, "HEAD": OPEN}
     return [
         Route("/status", system.SystemStatus(desk), scope={"GET": SUBMITTERS}),
@@ -117,6 +118,7 @@ def _of_the_system(desk: Desk, metrics: Metrics) -> list[Route]:
         Route("/health/ready", system.Ready(desk), scope=public),
         Route("/admin/backup", admin.Backups(desk), scope={"GET": OPERATORS, "POST": OPERATORS}),
         Route("/admin/purge", admin.Purge(desk), scope={"POST": OPERATORS}),
+        Route("/logs", system.LogLines(ring), scope={"GET": OPERATORS}),
         Route("/metrics", system.MetricsPage(metrics), scope={"GET": OPERATORS}),
     ]
 

@@ -155,14 +155,18 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 def _on_signals(asked: threading.Event) -> dict[signal.Signals, Handler]:
-    """Set ``asked`` at the first SIGTERM or SIGINT, exit at the second. Returns the handlers they had."""
+    """Set ``asked`` at the first SIGTERM or SIGINT, exit at the second, ignore SIGHUP. Returns the handlers they had."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if asked.is_set():
             os._exit(128 + number)
         asked.set()
 
-    return {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    wanted: dict[signal.Signals, Handler] = {signal.SIGTERM: handle, signal.SIGINT: handle}
+    if hasattr(signal, "SIGHUP"):
+        # Whoever started the server may log out; there is nothing to read anew.
+        wanted[signal.SIGHUP] = signal.SIG_IGN
+    return {number: signal.signal(number, handler) for number, handler in wanted.items()}
 
 
 def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int, Any]) -> StrictServer:

@@ -115,6 +115,7 @@ class HttpSettings:
     legacy_keys: tuple[ApiKey, ...] = ()
     insecure: bool = False
     log_json: bool = True
+    log_grants_every: int = field(default=20, validator=[ge(0), le(1_000_000)])
 
     @property
     def waits_max(self) -> int:

@@ -7,7 +7,7 @@ import threading
 from dispatch_core import ClosedError, Dispatcher, DispatchError
 from dispatch_http.backing_up import Backups
 from dispatch_http.heart import Heart
-from dispatch_http.observing import Log
+from dispatch_http.logs import Log
 from dispatch_http.settings import HttpSettings
 
 BACK_OFF_MAX_S = 30.0

@@ -16,6 +16,7 @@ from tests.core.house import claimed, spec, start
 SCENARIO = Path(__file__).with_name("scenario.py")
 
 
+@pytest.mark.checklist(11)
 def test_two_dispatchers_in_one_process_share_nothing() -> None:
     """Other stores, settings, ids, engines of the same name: neither notices the other."""
     stores = [create_storage("memory:", clock=ManualClock()) for _ in range(2)]

@@ -32,6 +32,7 @@ def settled(dispatcher: Dispatcher, clock: ManualClock) -> None:
     dispatcher.tick()
 
 
+@pytest.mark.checklist(20)
 def test_a_lease_ends_at_its_deadline(dispatcher: Dispatcher, clock: ManualClock) -> None:
     """To the microsecond, once; the job is pending again and its engine may still report until the next grant."""
     start(dispatcher)
@@ -63,6 +64,7 @@ def test_a_pass_is_bounded_and_says_if_there_is_more(
     assert dispatcher.stats().jobs["pending"] == 25
 
 
+@pytest.mark.checklist(13)
 def test_timers_fire_in_order_of_time(make_dispatcher: MakeDispatcher, clock: ManualClock) -> None:
     """A bounded pass takes the earliest first, so nobody who waited longer is passed over."""
     dispatcher = make_dispatcher(settings=Settings(tick_rows_max=1))

@@ -440,3 +440,10 @@ class Problem:
     detail: str = ""
     errors: tuple[ProblemPlace, ...] = ()
     request_id: str = ""
+
+
+@frozen
+class LogLines:
+    """Lines of the log: each has ``timestamp``, ``level``, ``logger``, ``event`` and what belongs to the event."""
+
+    lines: tuple[JsonObject, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import falcon
 from attrs import frozen
 
@@ -10,6 +12,7 @@ from dispatch_http import __version__
 from dispatch_http.answers import send
 from dispatch_http.building import version_form
 from dispatch_http.desk import Desk
+from dispatch_http.logs import LEVELS, LINES_MAX, Ring
 from dispatch_http.observing import Metrics
 from dispatch_http.parameters import Asked
 
@@ -89,3 +92,22 @@ class MetricsPage:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count."""
         resp.data, resp.content_type = self.metrics.page()
+
+
+@frozen
+class LogLines:
+    """The latest lines of the server's log. They tell of every tenant, so they are the operator's."""
+
+    ring: Ring
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The last of them that were asked for, oldest first."""
+        asked = Asked(req, "level", "logger", "since", "limit")
+        since = asked.instant("since")
+        lines = self.ring.read(
+            level=asked.choice("level", LEVELS, "debug"),
+            logger=asked.text("logger"),
+            since=None if since is None else datetime.fromisoformat(since),
+            limit=asked.whole("limit", default=100, ge=1, le=LINES_MAX),
+        )
+        send(resp, {"lines": lines})

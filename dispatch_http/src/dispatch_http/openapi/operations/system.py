@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
+from dispatch_core import Bound, Length
+from dispatch_http.logs import LEVELS, LINES_MAX
 from dispatch_http.openapi import answers
-from dispatch_http.openapi.operations.operation import Answer, Operation
+from dispatch_http.openapi.operations.operation import Answer, Operation, Parameter, choice
+from dispatch_http.openapi.schemas import Instant
 
 SYSTEM: Mapping[str, Operation] = {
     "GET /status": Operation(
@@ -26,6 +30,17 @@ SYSTEM: Mapping[str, Operation] = {
         words="200 if the store answers; 503 while the server drains or the store does not.",
         refusals=frozenset({503}),
         answers={200: Answer(kind=answers.Health)},
+    ),
+    "GET /logs": Operation(
+        name="logs",
+        words="The latest lines of the log, oldest first.",
+        query=(
+            Parameter("level", choice(LEVELS), "Lines of this level and above.", default="debug"),
+            Parameter("logger", Annotated[str, Length(1, 255)], "Lines of this part of the program."),
+            Parameter("since", Instant, "Lines written then or later."),
+            Parameter("limit", Annotated[int, Bound(1, LINES_MAX)], "At most so many.", default=100),
+        ),
+        answers={200: Answer(kind=answers.LogLines)},
     ),
     "GET /metrics": Operation(
         name="metrics",

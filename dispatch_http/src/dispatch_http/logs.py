@@ -1,0 +1,177 @@
+"""The log: one form for all that is logged, no secrets in it, one thread that writes, and the latest lines kept."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from datetime import datetime
+from logging.handlers import QueueHandler, QueueListener
+from queue import SimpleQueue
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+
+from dispatch_core import BatchReport
+
+Log = structlog.typing.FilteringBoundLogger
+Event = MutableMapping[str, Any]
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+LINES_MAX: Final = 2_000
+OWN: Final = "dispatch_http"
+_KEYS_FIRST: Final = ["timestamp", "level", "event"]
+# What these say at "info" is of no use to who runs the server.
+_CHATTY: Final = ("alembic", "sqlalchemy", "waitress")
+
+_HIDDEN: Final = "***"
+_SECRETS: Final = (
+    (re.compile(r"\b(dsp_[A-Za-z0-9-]+)_[A-Za-z0-9._~+/=-]+"), rf"\1_{_HIDDEN}"),
+    (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {_HIDDEN}"),
+    (re.compile(r"(?i)\b(x-api-key|api[_-]?key|password|secret)(\"?[=:] ?\"?)[^\s\"',&]+"), rf"\1\2{_HIDDEN}"),
+    (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), rf"\1:{_HIDDEN}@"),
+)  # fmt: skip
+_SECRET_NAMES: Final = frozenset({"authorization", "x-api-key", "api_key", "key_text", "password", "secret"})
+
+
+def redact(_logger: object, _method: str, event: Event) -> Event:
+    """Processor: hides keys and passwords, wherever in the values they stand."""
+    for name, value in event.items():
+        event[name] = _HIDDEN if name.lower() in _SECRET_NAMES else _redacted(value)
+    return event
+
+
+def _redacted(value: object) -> object:
+    match value:
+        case str():
+            for pattern, replacement in _SECRETS:
+                value = pattern.sub(replacement, value)
+            return value
+        case Mapping():
+            return dict(redact(None, "", dict(value)))
+        case list() | tuple():
+            return [_redacted(each) for each in value]
+        case _:
+            return value
+
+
+class Ring:
+    """The latest lines, in memory. As a processor it keeps what passes through. Thread-safe."""
+
+    def __init__(self, lines_max: int = LINES_MAX) -> None:
+        self._lines: deque[dict[str, Any]] = deque(maxlen=lines_max)
+        self._lock = threading.Lock()
+
+    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+        """Keep a line, as text and numbers only."""
+        plain = (int, float, str, bool, dict, list, type(None))
+        line = {name: each if isinstance(each, plain) else str(each) for name, each in event.items()}
+        with self._lock:
+            self._lines.append({"logger": OWN, **line})
+        return event
+
+    def read(
+        self, *, level: str = "debug", logger: str | None = None, since: datetime | None = None, limit: int
+    ) -> list[dict[str, Any]]:
+        """The last ``limit`` lines, oldest first: at ``level`` or above, of ``logger`` or below, from ``since`` on."""
+        wanted = LEVELS[LEVELS.index(level) :]
+        with self._lock:
+            lines = list(self._lines)
+        found = [
+            line
+            for line in lines
+            if line["level"] in wanted
+            and (logger is None or f"{line['logger']}.".startswith(f"{logger}."))
+            and (since is None or datetime.fromisoformat(line["timestamp"]) >= since)
+        ]
+        return found[-limit:]
+
+
+def chain(*, json: bool, ring: Ring | None) -> list[Any]:
+    """What happens to a line at the end: tracebacks to text, secrets out, kept, made a string.
+
+    Either way control characters are escaped, so that no input can forge a line.
+    """
+    render: Any = structlog.processors.JSONRenderer()
+    if not json:
+        render = structlog.processors.KeyValueRenderer(key_order=_KEYS_FIRST, drop_missing=True)
+    return [structlog.processors.format_exc_info, redact, *([] if ring is None else [ring]), render]
+
+
+@contextmanager
+def logging_to(ring: Ring, *, json: bool, stream: TextIO | None = None) -> Iterator[Log]:
+    """While this runs, all that the process logs goes to ``stream`` (stderr), in one form, and into the ring.
+
+    Callers put lines into a queue; one thread writes them, and flushes when it has caught up. It ends with
+    this. Configures the root logger: for programs, not for libraries.
+    """
+    head: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    lines: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    handler = QueueHandler(lines)
+    tail = [ProcessorFormatter.remove_processors_meta, *chain(json=json, ring=ring)]
+    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=head, processors=tail))
+    listener = QueueListener(lines, _Lines(stream or sys.stderr, lines))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    listener.start()
+    try:
+        log: Log = structlog.wrap_logger(
+            logging.getLogger(OWN),
+            processors=[*head, ProcessorFormatter.wrap_for_formatter],
+            wrapper_class=structlog.make_filtering_bound_logger("info"),
+        )
+        yield log
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        listener.stop()
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; flushes when no more are waiting, not after each."""
+
+    def __init__(self, stream: TextIO, lines: SimpleQueue[logging.LogRecord]) -> None:
+        super().__init__(stream)
+        self._waiting = lines
+
+    def flush(self) -> None:
+        """Flush if this was the last line for now."""
+        if self._waiting.empty():
+            super().flush()
+
+
+class GrantLog:
+    """Observer: logs why every ``every``-th grant went where it went. The history has the reason of each."""
+
+    def __init__(self, log: Log, every: int) -> None:
+        self._log = log
+        self._every = every
+        self._seen = 0
+
+    def committed(self, report: BatchReport) -> None:
+        """Count the grants of a batch, and log those whose turn it is."""
+        for recorded in report.history:
+            if recorded.event != "job-granted" or not self._every:
+                continue
+            self._seen += 1
+            if (self._seen - 1) % self._every == 0:
+                data = recorded.data
+                self._log.info(
+                    "granted",
+                    job=recorded.ref[1],
+                    engine=data.get("engine_id"),
+                    attempt=data.get("attempt"),
+                    why=data.get("explanation"),
+                )
