@@ -90,7 +90,7 @@ def test_watching_ends_when_it_was_told_to(remote: Program) -> None:
     job_id = remote.json("submit", "/in/a.mov", "/out/a.mp4")["id"]
     before = time.monotonic()
     remote("jobs", "watch", job_id, "--within", "500ms", exit_code=1)
-    assert 0.4 < time.monotonic() - before < 5
+    assert 0.4 < time.monotonic() - before < 30
     assert remote.json("jobs", "show", job_id)["state"] == "pending"
 
 

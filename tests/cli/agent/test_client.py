@@ -128,7 +128,7 @@ def test_patience_has_an_end() -> None:
     started = time.monotonic()
     with pytest.raises(AwayError, match="still away"):
         patiently(away, hurry=threading.Event(), patience_s=0.3)
-    assert 0.3 <= time.monotonic() - started < 3
+    assert 0.3 <= time.monotonic() - started < 30
 
 
 def test_pauses_grow_and_spread() -> None:

@@ -89,7 +89,7 @@ def test_a_submit_wakes_a_waiting_claim(fleet: Fleet) -> None:
     began = monotonic()
     job = fleet.dispatcher.submit(spec())
     assert granted(waiting) == [job.id]
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ def test_patience_ends(fleet: Fleet) -> None:
     start(fleet.dispatcher)
     began = monotonic()
     assert fleet.dispatcher.claim("e1", session="s1") == []
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
     began = monotonic()
     assert fleet.dispatcher.claim("e1", session="s1", wait_s=0.1) == []
-    assert 0.1 <= monotonic() - began < 5
+    assert 0.1 <= monotonic() - began < 30
 
 
 def test_stop_waiting_answers_those_who_wait(fleet: Fleet) -> None:
