@@ -26,6 +26,7 @@ COMMANDS: Final = MappingProxyType(
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
         "logs": Later("dispatch_cli.commands.logs:logs", "Show the latest lines of the server's log."),
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
+        "config": Later("dispatch_cli.commands.groups:config", "Look at the settings of the server."),
         "db": Later("dispatch_cli.commands.groups:db", "Back up, check and restore the database."),
         "engine": Later("dispatch_cli.commands.groups:engine", "Be an engine: run jobs on this machine."),
         "demo": Later(

@@ -67,7 +67,7 @@ def load(flags: Mapping[str, object], config: str | None = None) -> ServeSetting
     """
     text = os.environ.pop(KEY_VARIABLE, None)
     loaders: list[Loader] = [
-        typed_settings.FileLoader({"*": typed_settings.TomlFormat(section=None)}, _config_files(config)),
+        typed_settings.FileLoader({"*": typed_settings.TomlFormat(section=None)}, config_files(config)),
         typed_settings.EnvLoader(PREFIX),
         DictLoader(dict(flags)),
     ]
@@ -124,7 +124,8 @@ def _part(part: type[Any], flat: Mapping[str, object]) -> dict[str, Any]:
     return {each.name: flat[each.name] for each in attrs.fields(part) if each.name in flat}
 
 
-def _config_files(config: str | None) -> list[Path]:
+def config_files(config: str | None) -> list[Path]:
+    """The settings file that is read, whether or not it is there. Raises CommandFailure if it was named and is not."""
     named = config or os.environ.get(CONFIG_VARIABLE)
     if not named:
         return [default_config()]

@@ -121,6 +121,21 @@ def db() -> None:
     """Back up, check and restore the database."""
 
 
+CONFIG_COMMANDS: Final = MappingProxyType(
+    {
+        "explain": Later(
+            "dispatch_cli.commands.config:explain_config",
+            "Say where each setting of `dispatch serve` comes from.",
+        )
+    }
+)
+
+
+@click.group(cls=LazyGroup, later=CONFIG_COMMANDS)
+def config() -> None:
+    """Look at the settings of the server."""
+
+
 @click.group(cls=LazyGroup, later=AGENT_COMMANDS)
 def engine() -> None:
     """Be an engine: run jobs on this machine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -76,20 +77,17 @@ def serve(
     """
     from dispatch_cli.serve_settings import as_toml, load
 
-    for name in ("database", "api_key_file"):
-        flags[name] = flags[name] or kept_option(context, name)
-    given = {
-        name: str(value) if name.endswith("key_file") else value
-        for name, value in flags.items()
-        if value is not None
-    }
-    if log_format is not None:
-        given["log_json"] = log_format == "json"
+    given = settings_flags(context, log_format, flags)
+    environ = dict(os.environ)
     settings = load(given, config)
     if print_settings:
         click.echo("\n".join(as_toml(settings.flat)))
         return
+    from dispatch_cli.serve_sources import strays
     from dispatch_cli.serving import run
+
+    for warning in strays(environ, settings.flat):
+        click.echo(f"Warning: {warning}", err=True)
 
     def announce(url: str) -> None:
         told = {"url": url, "database": settings.ours.database}
@@ -98,3 +96,19 @@ def serve(
         )
 
     context.exit(run(settings, announce))
+
+
+def settings_flags(
+    context: click.Context, log_format: str | None, flags: dict[str, Any]
+) -> dict[str, object]:
+    """The settings that the command line names, by their names."""
+    for name in ("database", "api_key_file"):
+        flags[name] = flags[name] or kept_option(context, name)
+    given: dict[str, object] = {
+        name: str(value) if name.endswith("key_file") else value
+        for name, value in flags.items()
+        if value is not None
+    }
+    if log_format is not None:
+        given["log_json"] = log_format == "json"
+    return given
