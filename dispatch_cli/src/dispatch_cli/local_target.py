@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import getpass
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, assert_never
@@ -15,6 +12,7 @@ from attrs import evolve
 from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
 from dispatch_cli.kinds import KINDS
+from dispatch_cli.local_cursors import page_cursor, place_after, resumed
 from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb, ManyVerb
 from dispatch_core import (
     Context,
@@ -54,7 +52,6 @@ from dispatch_core.forms import (
 )
 
 _EXPORT_PAGE: Final = 500
-_PLACE: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})")
 
 
 def open_local(database: str, *, create: bool) -> LocalTarget:
@@ -113,10 +110,10 @@ class LocalTarget:
         """See ``Target``."""
         with self._acting() as acting:
             fields = checked_fields(query.fields, JOB_FIELDS)
-            after = None if query.cursor is None else _resume(query.cursor, query.sort)
+            after = None if query.cursor is None else resumed(query.cursor, query.sort)
             page = acting.jobs(_filter(query).query(query.sort, after=after, limit=query.limit))
         jobs = [only(job_form(job), fields) for job in page.records if isinstance(job, Job)]
-        return {"jobs": jobs, "next_cursor": page.next and _cursor(query.sort, page.next)}
+        return {"jobs": jobs, "next_cursor": page.next and page_cursor(query.sort, page.next)}
 
     def export_jobs(self, query: JobQuery) -> Iterator[str]:
         """See ``Target``."""
@@ -128,7 +125,7 @@ class LocalTarget:
     def export_history(self, cursor: str | None = None) -> Iterator[str]:
         """See ``Target``."""
         with self._acting() as acting:
-            after = None if cursor is None else _after(cursor)
+            after = None if cursor is None else place_after(cursor)
             for row in acting.export_events(after, page=_EXPORT_PAGE):
                 yield dumps(recorded_form(row))
 
@@ -142,12 +139,12 @@ class LocalTarget:
         with self._acting() as acting:
             query = filter_from_form(wish.get("filter"), "/filter").query()
             if cursor is not None:
-                query = evolve(query, after=_resume(str(cursor), "created_at"))
+                query = evolve(query, after=resumed(str(cursor), "created_at"))
             if verb == "requeue":
                 report = acting.requeue_many(query, **told)
             else:
                 report = acting.cancel_many(query, reason=str(wish.get("reason", "")), **told)
-        following = report.next and _cursor("created_at", report.next)
+        following = report.next and page_cursor("created_at", report.next)
         return {"dry_run": dry_run, **bulk_form(report), "next_cursor": following}
 
     def edit(
@@ -182,7 +179,7 @@ class LocalTarget:
     def history(self, job_id: str, *, cursor: str | None = None, limit: int = 100) -> Form:
         """See ``Target``."""
         with self._about(job_id) as (acting, found):
-            rows = acting.history(found, after=None if cursor is None else _after(cursor), limit=limit)
+            rows = acting.history(found, after=None if cursor is None else place_after(cursor), limit=limit)
         events = [recorded_form(row) for row in rows]
         return {"events": events, "next_cursor": events[-1]["cursor"] if len(events) == limit else None}
 
@@ -418,34 +415,6 @@ def _filter(query: JobQuery) -> JobFilter:
     fields = {"kind": query.kind, "engine": query.engine_id, "tenant": query.tenant}
     given = {name: value for name, value in fields.items() if value is not None}
     return filter_from_form({"state": list(query.states), "deleted": query.deleted, **given, **query.times})
-
-
-def _cursor(sort: str, after: tuple[str | int, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([sort, *after]).encode()).decode().rstrip("=")
-
-
-def _resume(cursor: str, sort: str) -> tuple[int, str]:
-    try:
-        data = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
-    except ValueError:
-        data = None
-    match data:
-        case [str(order), int(value), str(job_id)] if order == sort:
-            return value, job_id
-        case _:
-            raise _no_cursor()
-
-
-def _after(cursor: str) -> tuple[int, int]:
-    found = _PLACE.fullmatch(cursor)
-    if found is None:
-        raise _no_cursor()
-    return int(found[1]), int(found[2])
-
-
-def _no_cursor() -> CommandFailure:
-    message = "the cursor does not belong to this list in this order"
-    return CommandFailure("invalid-parameter", message, exit_code=ExitCode.INVALID)
 
 
 def _user() -> str:
