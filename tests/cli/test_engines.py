@@ -61,6 +61,18 @@ def test_maintenance_is_planned_and_called_off(remote: Program, engine: str) -> 
     remote("engines", "end-window", "window-none", exit_code=3)
 
 
+@pytest.mark.checklist(42)
+def test_the_performance_of_an_engine_is_shown(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
+    """Nothing at first, then a line for each task class."""
+    assert remote("engines", "performance", engine).stdout == "Nothing completed yet.\n"
+    remote("submit", "/in/a.mov", "/out/a.mp4")
+    (lease,) = dispatcher.claim(engine, session=engine)
+    dispatcher.complete(lease)
+    heading, row = remote("engines", "performance", engine).stdout.splitlines()
+    assert heading.split()[:3] == ["TASK", "CLASS", "JOBS"]
+    assert row.split()[:2] == ["h264/1080p/encode", "1"]
+
+
 def test_an_unknown_engine_is_exit_code_3(dispatch: Program) -> None:
     """Whatever is asked of an engine that is not there, the answer is: not found."""
     for verb in ("show", "cordon", "drain", "resume", "delete"):

@@ -75,6 +75,7 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/engines"): JOB,
     ("GET", "/engines/{engine_id}"): FLEET,
     ("GET", "/engines/{engine_id}/jobs"): JOB,
+    ("GET", "/engines/{engine_id}/performance"): FLEET,
     ("PUT", "/engines/{engine_id}"): WORK,
     ("DELETE", "/engines/{engine_id}"): WORK,
     ("POST", "/engines/{engine_id}/heartbeat"): WORK,

@@ -3,6 +3,7 @@
 import pytest
 from falcon.testing import TestClient
 
+from dispatch_core import ManualClock
 from tests.http.fleet import PROFILE, SESSION, Fleet, insist, pointers, problem
 
 
@@ -162,3 +163,18 @@ def test_an_unknown_engine_is_404(client: TestClient, method: str, path: str) ->
     }
     answer = client.simulate_request(method, f"/engines/nobody{path}", json=body.get(path, {}))
     problem(answer, 404, "unknown-engine")
+
+
+@pytest.mark.checklist(42)
+def test_the_performance_of_an_engine_is_told(fleet: Fleet, client: TestClient, clock: ManualClock) -> None:
+    """By task class, once something was completed."""
+    lease = fleet.running(size={"duration_s": 60})
+    path = "/engines/engine-1/performance"
+    assert insist(client.simulate_get(path), 200) == {"engine_id": "engine-1", "task_classes": []}
+    clock.advance(30)
+    insist(fleet.report(lease), 200)
+    (cell,) = insist(client.simulate_get(path), 200)["task_classes"]
+    assert cell == {
+        "task_class": "h264/1080p/encode", "count": 1, "units_per_s_p50": 2.0, "units_per_s_p90": 2.0,
+    }  # fmt: skip
+    problem(client.simulate_get("/engines/nobody/performance"), 404, "unknown-engine")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -13,6 +13,7 @@ from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
 from dispatch_cli.kinds import KINDS
 from dispatch_cli.local_cursors import page_cursor, place_after, resumed
+from dispatch_cli.local_verbs import acted, purged, steered
 from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb, ManyVerb
 from dispatch_core import (
     Context,
@@ -25,7 +26,6 @@ from dispatch_core import (
     Key,
     PoolRoom,
     PoolSpec,
-    Retention,
     Scope,
 )
 from dispatch_core.forms import (
@@ -45,6 +45,7 @@ from dispatch_core.forms import (
     only,
     parse,
     parse_instant,
+    performance_form,
     pool_form,
     recorded_form,
     spec_from_form,
@@ -164,7 +165,7 @@ class LocalTarget:
     ) -> Form:
         """See ``Target``."""
         with self._about(job_id, key) as (acting, found):
-            return job_form(_acted(acting, found, verb, body or {}))
+            return job_form(acted(acting, found, verb, body or {}))
 
     def delete(self, job_id: str, *, key: str | None = None) -> Form:
         """See ``Target``."""
@@ -205,12 +206,17 @@ class LocalTarget:
     def steer(self, engine_id: str, verb: EngineVerb, *, reason: str = "", key: str | None = None) -> Form:
         """See ``Target``."""
         with self._acting(key) as acting:
-            return _as_left(acting, _steered(acting, engine_id, verb, reason))
+            return _as_left(acting, steered(acting, engine_id, verb, reason))
 
     def deregister(self, engine_id: str, *, key: str | None = None) -> Form:
         """See ``Target``."""
         with self._acting(key) as acting:
             return _as_left(acting, acting.deregister(engine_id))
+
+    def performance(self, engine_id: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return performance_form(engine_id, acting.performance(engine_id))
 
     def windows(self) -> Form:
         """See ``Target``."""
@@ -349,56 +355,6 @@ def _created(acting: Dispatcher, form: Mapping[str, Any]) -> tuple[Key, str | No
 
 def _told(key: Key, text: str | None) -> Form:
     return {**key_form(key), "text": text}
-
-
-def _acted(acting: Dispatcher, job_id: str, verb: JobVerb, told: Mapping[str, object]) -> Job:
-    reason = str(told.get("reason", ""))
-    match verb:
-        case "cancel":
-            return acting.cancel(job_id, reason=reason)
-        case "hold":
-            return acting.hold(job_id, reason=reason)
-        case "release":
-            return acting.release(job_id)
-        case "requeue":
-            return acting.requeue(job_id)
-        case "restore":
-            return acting.restore(job_id)
-        case "assign":
-            engine_id, until = told.get("engine_id"), told.get("until")
-            return acting.assign(
-                job_id,
-                None if engine_id is None else str(engine_id),
-                until_us=None if until is None else parse_instant(until, "/until"),
-                reason=reason,
-            )
-        case _:
-            assert_never(verb)
-
-
-def purged(acting: Dispatcher, told: Mapping[str, Any]) -> Form:
-    """What a purge came to."""
-    older = told.get("older_than_s")
-    retention = None if older is None else Retention.older_than(float(older), told.get("states") or ())
-    report = acting.purge(retention, dry_run=bool(told.get("dry_run")))
-    return {
-        "dry_run": report.dry_run,
-        "total": report.total,
-        "counts": dict(report.counts),
-        "more": report.more,
-    }
-
-
-def _steered(acting: Dispatcher, engine_id: str, verb: EngineVerb, reason: str) -> Engine:
-    match verb:
-        case "drain":
-            return acting.drain(engine_id, reason=reason)
-        case "cordon":
-            return acting.cordon(engine_id, reason=reason)
-        case "resume":
-            return acting.resume(engine_id)
-        case _:
-            assert_never(verb)
 
 
 def _engine(status: EngineStatus) -> Form:

@@ -105,6 +105,10 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("DELETE", f"/engines/{segment(engine_id)}", None, key)
 
+    def performance(self, engine_id: str) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/engines/{segment(engine_id)}/performance")
+
     def windows(self) -> Form:
         """See ``Target``."""
         return self._ask("/windows")

@@ -127,6 +127,10 @@ class Target(Protocol):
         """Make an engine leave; its form."""
         ...
 
+    def performance(self, engine_id: str) -> Form:
+        """What an engine was seen to do, by task class."""
+        ...
+
     def windows(self) -> Form:
         """``{"windows": […]}``."""
         ...

@@ -3,6 +3,7 @@
 The public names; inner modules never import from here.
 """
 
+from dispatch_core.kernel.estimates import Observed
 from dispatch_core.kernel.retention import Ending, Retention, Span
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
@@ -185,6 +186,7 @@ __all__ = [
     "ManualClock",
     "Natural",
     "Note",
+    "Observed",
     "Observer",
     "Outcome",
     "OverloadedError",

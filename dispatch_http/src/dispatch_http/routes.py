@@ -80,6 +80,9 @@ def _of_engines(desk: Desk) -> list[Route]:
         Route("/engines", engines.Engines(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/{engine_id}", engines.OneEngine(desk), scope=one),
         Route("/engines/{engine_id}/jobs", many.EngineJobs(desk), scope={"GET": SUBMITTERS}),
+        Route(
+            "/engines/{engine_id}/performance", engines.Performance(desk), scope={"GET": SUBMITTERS | ENGINES}
+        ),
         Route("/engines/{engine_id}/heartbeat", engines.Heartbeat(desk), scope=report),
         Route("/engines/{engine_id}/benchmarks", engines.Benchmarks(desk), scope=report),
         Route(

@@ -14,11 +14,14 @@ from dispatch_core import (
     Job,
     JobSize,
     JobVerdict,
+    ManualClock,
+    Observed,
     Settings,
+    UnknownEngineError,
 )
 from dispatch_core.vocabulary.clock import SECOND_US
 from tests.core.conftest import MakeDispatcher
-from tests.core.house import FACTS, claimed, spec, start
+from tests.core.house import FACTS, claim, claimed, spec, start
 
 LARGE = 5_000_000_000
 
@@ -132,3 +135,22 @@ def test_jobs_and_engines_are_frozen_slotted_values(dispatcher: Dispatcher, kind
     with pytest.raises(FrozenInstanceError):
         record.version = 9  # type: ignore[misc]  # that is the point
     assert not hasattr(record, "__dict__")
+
+
+@pytest.mark.checklist(42)
+def test_what_an_engine_was_seen_to_do_is_told_by_task_class(
+    dispatcher: Dispatcher, clock: ManualClock
+) -> None:
+    """From grant to report, in media seconds per second; only what was completed counts, and only here."""
+    start(dispatcher), start(dispatcher, "idle")
+    assert dispatcher.performance("e1") == []
+    for seconds in (10.0, 20.0, 40.0, None):
+        dispatcher.submit(spec(size=JobSize(duration_us=40 * SECOND_US, height=720)))
+        lease = claim(dispatcher)
+        clock.advance(seconds or 1)
+        (dispatcher.complete if seconds else dispatcher.give_back)(lease)
+    cell = Observed(task_class="h264/720p/encode", count=3, units_per_s_p50=2.0, units_per_s_p90=4.0)
+    assert dispatcher.performance("e1") == [cell]
+    assert dispatcher.performance("idle") == []
+    with pytest.raises(UnknownEngineError):
+        dispatcher.performance("nobody")

@@ -319,6 +319,7 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "RotateKey": lambda d, _: d.rotate_key("key-1"),
     "PlanWindow": lambda d, _: d.windows.plan(None, from_us=0, until_us=1),
     "EndWindow": lambda d, _: d.windows.end("w"),
+    "performance": lambda d, _: d.performance("e1"),
     "windows": lambda d, _: d.windows.list(),
     "CreatePool": lambda d, _: d.pools.create("p", PoolSpec(capacity_bytes=1)),
     "EditPool": lambda d, _: d.pools.edit("p", {"note": "x"}),
@@ -347,11 +348,11 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
 SUBMITTER = {
     "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
     "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
-    "pool", "pools", "windows",
+    "pool", "pools", "windows", "performance",
 }  # fmt: skip
 ENGINE = {
     "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",
-    "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools",
+    "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools", "performance",
 }  # fmt: skip
 TIME = {"ExpireWindow", "Grant", "EndAttempt", "FireTimer", "CheckEngine", "PruneReceipt"}
 

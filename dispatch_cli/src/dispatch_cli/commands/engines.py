@@ -176,6 +176,25 @@ def _planned(window: Form) -> str:
     return f"{window['id']}: {whom} from {window['begins_at']} until {window['ends_at']}"
 
 
+@click.command("performance")
+@click.argument("engine_id")
+@calling
+@examples("dispatch engines performance rack-7")
+def show_performance(caller: Caller, engine_id: str) -> None:
+    """Say how fast an engine completed its last jobs.
+
+    By task class, in units of work (media seconds) per second, from grant to report.
+    """
+    form = caller.target().performance(engine_id)
+
+    def people() -> None:
+        from dispatch_cli.render.engines import show_speeds
+
+        show_speeds(form["task_classes"])
+
+    caller.tell(form, people)
+
+
 @click.command("windows")
 @calling
 @examples("dispatch engines windows")

@@ -45,6 +45,9 @@ ENGINE_COMMANDS: Final = MappingProxyType(
         "drain": Later(f"{_ENGINES}:drain_engines", "Give engines no new work and send them home when done."),
         "cordon": Later(f"{_ENGINES}:cordon_engines", "Give engines no new work."),
         "resume": Later(f"{_ENGINES}:resume_engines", "Give engines work again."),
+        "performance": Later(
+            f"{_ENGINES}:show_performance", "Say how fast an engine completed its last jobs."
+        ),
         "maintain": Later(f"{_ENGINES}:maintain_engines", "Plan a time in which engines get no work."),
         "windows": Later(f"{_ENGINES}:list_windows", "List maintenance windows that are not over."),
         "end-window": Later(f"{_ENGINES}:end_windows", "End maintenance windows now, or call them off."),

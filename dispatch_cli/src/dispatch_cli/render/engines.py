@@ -77,6 +77,23 @@ def show_engine(engine: Form, now: datetime) -> None:
         show(Text(), _running(engine["attempts"], now))
 
 
+def show_speeds(task_classes: Sequence[Form]) -> None:
+    """A table of what an engine was seen to do."""
+    rows = [
+        (
+            each["task_class"],
+            str(each["count"]),
+            f"{each['units_per_s_p50']:.3g}",
+            f"{each['units_per_s_p90']:.3g}",
+        )
+        for each in task_classes
+    ]
+    if not rows:
+        show(cell("Nothing completed yet."))
+        return
+    show(listing(("task class", "#jobs", "#units/s p50", "#p90"), rows, whole=("task class",)))
+
+
 def show_windows(windows: Sequence[Form], now: datetime) -> None:
     """A table of maintenance windows."""
     rows = [

@@ -24,7 +24,7 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     "ReportPool": ENGINES,
     **dict.fromkeys(("PlanWindow", "EndWindow"), ADMINS),
     "windows": SUBMITTERS,
-    **dict.fromkeys(("pool", "pools"), SUBMITTERS | ENGINES),
+    **dict.fromkeys(("pool", "pools", "performance"), SUBMITTERS | ENGINES),
     "PurgeJob": OPERATORS,
     **dict.fromkeys(("CreateKey", "RevokeKey", "RotateKey", "keys"), ADMINS),
 }

@@ -7,6 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+from dispatch_core.kernel.estimates import Observed
 from dispatch_core.kernel.permits import check_permit
 from dispatch_core.kernel.retention import Retention
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
@@ -301,8 +302,6 @@ class Dispatcher:
         """Any command as a value: what frontends that parse commands use."""
         return self._do(command)
 
-    # ----- pools and windows
-
     @property
     def windows(self) -> WindowVerbs:
         """The verbs of maintenance windows."""
@@ -409,6 +408,10 @@ class Dispatcher:
     def engine(self, engine_id: str) -> EngineStatus:
         """One engine with its pulse and open attempts. Raises UnknownEngineError."""
         return self._ask(queries.engine, engine_id, engine_id=engine_id)
+
+    def performance(self, engine_id: str) -> list[Observed]:
+        """How fast an engine completed its last jobs, by task class. Raises UnknownEngineError."""
+        return self._ask(queries.performance, engine_id, engine_id=engine_id)
 
     def engines(self, *, left: bool = False, order: str = "id") -> list[EngineStatus]:
         """This tenant's engines, those that have left only if asked for.

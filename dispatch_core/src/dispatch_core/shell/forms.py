@@ -5,12 +5,13 @@ Instants are RFC 3339 text in UTC; spans are seconds; sizes say their unit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
 
+from dispatch_core.kernel.estimates import Observed
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
 from dispatch_core.ports.storage import Recorded
 from dispatch_core.shell.bulk import BulkReport
@@ -285,6 +286,11 @@ def heartbeat_form(answer: HeartbeatAnswer) -> Form:
         "unnamed": [lease_status_form(each) for each in answer.unnamed],
         "next_s": answer.next_s,
     }
+
+
+def performance_form(engine_id: str, found: Sequence[Observed]) -> Form:
+    """What an engine was seen to do, by task class."""
+    return {"engine_id": engine_id, "task_classes": [_all(each) for each in found]}
 
 
 def window_form(window: Window) -> Form:

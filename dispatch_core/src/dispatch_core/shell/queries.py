@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 from attrs import frozen
 
+from dispatch_core.kernel.estimates import Observed, observed
 from dispatch_core.kernel.permits import tenant_for_keys
 from dispatch_core.kernel.scheduling.explaining import explain_job
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
@@ -17,8 +18,9 @@ from dispatch_core.shell.house import House
 from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.windowview import concerning, windows_of
 from dispatch_core.shell.workspace import ACCEPTED, PURGED
-from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.bounds import problems_of
+from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
 from dispatch_core.vocabulary.errors import (
@@ -31,10 +33,12 @@ from dispatch_core.vocabulary.errors import (
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import PoolRoom
-from dispatch_core.vocabulary.records import RecordType
+from dispatch_core.vocabulary.records import Record, RecordType, Ref
 from dispatch_core.vocabulary.windows import Window
 
 KEYS_SHOWN_MAX = 10_000
+OBSERVED_MAX = 1_000
+"""Attempts of an engine that its performance is told by, the last ones."""
 
 
 @frozen(kw_only=True)
@@ -166,6 +170,28 @@ def statuses(snapshot: Transaction, found: Sequence[Engine]) -> list[EngineStatu
         )
         for each in found
     ]
+
+
+def performance(snapshot: Transaction, house: House, context: Context, engine_id: str) -> list[Observed]:
+    """How fast an engine completed its last jobs, by task class: from grant to report. Raises UnknownEngineError."""
+    engine(snapshot, house, context, engine_id)
+    query = Query(where={"engine_id": (engine_id,)}, sort="granted_us", descending=True, limit=OBSERVED_MAX)
+    attempts = [
+        each for each in snapshot.find(RecordType.ATTEMPT, query).records if isinstance(each, Attempt)
+    ]
+    done = [each for each in attempts if each.outcome is Outcome.COMPLETED]
+    jobs = snapshot.load(list({(RecordType.JOB, each.job_id) for each in done}))
+    return observed(_speeds(done, jobs, house))
+
+
+def _speeds(done: Sequence[Attempt], jobs: Mapping[Ref, Record], house: House) -> Iterator[tuple[str, float]]:
+    for attempt in done:
+        job = jobs.get((RecordType.JOB, attempt.job_id))
+        kind = house.kinds.get(job.spec.kind) if isinstance(job, Job) else None
+        took_us = (attempt.ended_us or 0) - attempt.granted_us
+        if isinstance(job, Job) and kind is not None and took_us > 0:
+            task_class, units = kind.measure(job.spec)
+            yield task_class, units * SECOND_US / took_us
 
 
 def keys(

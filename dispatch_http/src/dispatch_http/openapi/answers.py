@@ -12,6 +12,7 @@ from dispatch_core import (
     JobError,
     JobState,
     JobVerdict,
+    Observed,
     Outcome,
     Progress,
     Reason,
@@ -258,6 +259,14 @@ class HeartbeatAnswer:
 
 
 @frozen(kw_only=True)
+class Performance:
+    """How fast an engine completed its last jobs, by task class."""
+
+    engine_id: str
+    task_classes: tuple[Observed, ...]
+
+
+@frozen(kw_only=True)
 class Window:
     """A time in which an engine, or with null all engines, get no work."""
 
@@ -336,30 +345,6 @@ class Keys:
     """Keys, oldest first."""
 
     keys: tuple[Key, ...]
-
-
-@frozen(kw_only=True)
-class Pool:
-    """A storage pool; `free_bytes` is below zero if it is fuller than it should be."""
-
-    id: str
-    url: str
-    capacity_bytes: int
-    used_bytes: int
-    reserve_bytes: int
-    reserved_bytes: int
-    free_bytes: int
-    note: str
-    version: int
-    created_at: Instant
-    updated_at: Instant
-
-
-@frozen
-class Pools:
-    """All pools by id."""
-
-    pools: tuple[Pool, ...]
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,15 @@ import falcon
 from attrs import frozen
 
 from dispatch_core import Engine
-from dispatch_core.forms import ENGINE_FIELDS, ENGINE_ORDERS, engine_form, heartbeat_form, only, parse
+from dispatch_core.forms import (
+    ENGINE_FIELDS,
+    ENGINE_ORDERS,
+    engine_form,
+    heartbeat_form,
+    only,
+    parse,
+    performance_form,
+)
 from dispatch_http.answers import send, send_engine
 from dispatch_http.desk import Desk
 from dispatch_http.forms import Because, Measurements, Nothing, Registration, SignOfLife
@@ -121,3 +129,15 @@ class ReasonedEngineVerb:
         because = parse(Because, self.desk.body(req))
         acting = self.desk.acting(req)
         send_engine(resp, self.verb(acting, engine_id, reason=because.reason), acting)
+
+
+@frozen
+class Performance:
+    """What an engine was seen to do."""
+
+    desk: Desk
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, engine_id: str) -> None:
+        """Its speeds by task class."""
+        Asked(req)
+        send(resp, performance_form(engine_id, self.desk.asking(req).performance(engine_id)))

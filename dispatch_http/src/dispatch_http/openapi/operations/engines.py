@@ -29,7 +29,7 @@ _SORT = Parameter(
 _JOB_SORT = Parameter("sort", choice(JOB_ORDERS), "The order; a dash turns it round.", default=JOB_ORDERS[0])
 _FIELDS = fields(ENGINE_FIELDS)
 _OF_ENGINE = ("getEngine", "previewClaim", "claim", "heartbeat", "reportBenchmarks", "cordonEngine", "drainEngine",
-              "resumeEngine", "deregisterEngine")  # fmt: skip
+              "resumeEngine", "enginePerformance", "deregisterEngine")  # fmt: skip
 
 ENGINES: Mapping[str, Operation] = {
     "GET /engines": Operation(
@@ -44,6 +44,11 @@ ENGINES: Mapping[str, Operation] = {
         words="One engine, its last sign of life and what it runs.",
         query=(_FIELDS,),
         answers=ENGINE,
+    ),
+    "GET /engines/{engine_id}/performance": Operation(
+        name="enginePerformance",
+        words="How fast an engine completed its last jobs, by task class, from grant to report.",
+        answers={200: Answer(kind=answers.Performance)},
     ),
     "PUT /engines/{engine_id}": Operation(
         name="registerEngine",

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attrs import frozen
+
 from dispatch_core import PoolSpec
 from dispatch_http import forms
-from dispatch_http.openapi import answers
 from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation
+from dispatch_http.openapi.schemas import Instant
 
-_POOL = {200: Answer(kind=answers.Pool, etag=True)}
+
+@frozen(kw_only=True)
+class Pool:
+    """A storage pool; `free_bytes` is below zero if it is fuller than it should be."""
+
+    id: str
+    url: str
+    capacity_bytes: int
+    used_bytes: int
+    reserve_bytes: int
+    reserved_bytes: int
+    free_bytes: int
+    note: str
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+@frozen
+class Pools:
+    """All pools by id."""
+
+    pools: tuple[Pool, ...]
+
+
+_POOL = {200: Answer(kind=Pool, etag=True)}
 
 POOLS: Mapping[str, Operation] = {
     "GET /pools": Operation(
         name="listPools",
         words="All storage pools and what is free in them.",
-        answers={200: Answer(kind=answers.Pools)},
+        answers={200: Answer(kind=Pools)},
         links={"pools": ("getPool", "editPool", "reportPool", "deletePool")},
     ),
     "POST /pools": Operation(
@@ -24,7 +51,7 @@ POOLS: Mapping[str, Operation] = {
         example={"id": "archive", "capacity_bytes": 1_000_000_000_000},
         body=(forms.NewPool, PoolSpec),
         refusals=CONFLICT,
-        answers={201: Answer(kind=answers.Pool, etag=True, location="The pool.")},
+        answers={201: Answer(kind=Pool, etag=True, location="The pool.")},
         links={"pool": ("getPool", "editPool", "reportPool", "deletePool")},
     ),
     "GET /pools/{pool_id}": Operation(
