@@ -15,14 +15,14 @@ from tests.cli.program import Program
 def test_every_option_reaches_the_job(dispatch: Program) -> None:
     """What was said is what the job asks for; durations are seconds, megabytes are bytes."""
     job = dispatch.json(
-        "submit", "s3://raw/a.mov", "s3://out/a.mp4", "--codec", "hevc", "--encoder", "libx265", "--preset", "slow",
+        "submit", "https://nas/raw/a.mov", "/out/a.mp4", "--codec", "hevc", "--encoder", "libx265", "--preset", "slow",
         "--crf", "24", "--width", "1280", "--height", "720", "--audio", "copy", "--priority", "7",
         "--require", "ffmpeg >= 6.1", "--require", "prefer tag has fast", "--max-attempts", "3", "--queue-ttl", "2h",
         "--run-limit", "90s", "--no-progress-limit", "1m30s", "--size-mb", "12.5", "--duration", "10m", "--note", "hello",
         "--hold",
     )  # fmt: skip
     assert job["parameters"] == {
-        "source": "s3://raw/a.mov", "target": "s3://out/a.mp4", "codec": "hevc", "encoder": "libx265", "preset": "slow",
+        "source": "https://nas/raw/a.mov", "target": "/out/a.mp4", "codec": "hevc", "encoder": "libx265", "preset": "slow",
         "crf": 24, "width": 1280, "height": 720, "audio": "copy",
     }  # fmt: skip
     assert job["priority"] == 7

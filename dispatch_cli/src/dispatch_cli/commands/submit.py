@@ -42,7 +42,7 @@ TRANSCODE_OPTIONS = ("codec", "encoder", "preset", "crf", "width", "height", "au
 @calling
 @examples(
     "dispatch submit input.mov output.mp4 --codec hevc --crf 24 --priority 10",
-    "dispatch submit s3://raw/a.mxf s3://out/a.mp4 --require 'ffmpeg >= 6.1' --run-limit 2h --wait",
+    "dispatch submit https://nas/raw/a.mxf /out/a.mp4 --require 'ffmpeg >= 6.1' --run-limit 2h --wait",
     "dispatch submit --kind render --parameters '{\"scene\": 7}'",
     "dispatch submit --file jobs.ndjson --key nightly-2030-01-31",
 )
