@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo test soak mutants bench lint format docs reference coverage lock matrix clean
+.PHONY: help demo test soak mutants bench lint format docs reference deb coverage lock matrix clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -55,6 +55,9 @@ docs: .venv/.test  ## run every example in the documentation
 
 reference: .venv/.test  ## write docs/reference anew from the code
 	@$(BIN)/python docs/generate.py
+
+deb: | $(UV)  ## a Debian package with a systemd unit, in dist (needs dpkg-deb)
+	@packaging/deb/build.sh $(UV) $(PY)
 
 coverage: .venv/.test  ## the tests with branch coverage
 	@$(BIN)/coverage erase
