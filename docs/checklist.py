@@ -41,11 +41,13 @@ def marked() -> dict[int, list[Shown]]:
 
 
 def _in_file(tree: ast.Module) -> Iterator[tuple[int, ast.FunctionDef | ast.ClassDef]]:
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            for decorator in node.decorator_list:
-                for number in _numbers(decorator):
-                    yield number, node
+    tests = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    for test in tests:
+        yield from ((number, test) for decorator in test.decorator_list for number in _numbers(decorator))
+    first = next(test for test in tests if test.name.lower().startswith("test"))
+    for node in tree.body:  # a mark of the whole file stands for all its tests
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            yield from ((number, first) for number in _numbers(node.value))
 
 
 def _numbers(decorator: ast.expr) -> Iterator[int]:
