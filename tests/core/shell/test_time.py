@@ -65,6 +65,25 @@ def test_a_pass_is_bounded_and_says_if_there_is_more(
 
 
 @pytest.mark.checklist(13)
+def test_a_failed_job_waits_out_its_back_off(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """It is ``failed_retry`` with a time of its own, granted to nobody; then it is pending; the next wait is longer."""
+    start(dispatcher)
+    job = dispatcher.submit(spec(retry=Retry(max_attempts=3)))
+    waits = []
+    for _ in range(2):
+        dispatcher.fail(claim(dispatcher), JobError(failure_class="engine", message="it broke"))
+        waiting = dispatcher.job(job.id)
+        assert waiting.state is S.FAILED_RETRY
+        assert waiting.due_us is not None
+        waits.append(waiting.due_us - clock.now_us())
+        assert waits[-1] > 0
+        assert claimed(dispatcher) == []
+        clock.advance_us(waits[-1])
+        dispatcher.tick()
+        assert dispatcher.job(job.id).state is S.PENDING
+    assert waits[1] > waits[0]
+
+
 def test_timers_fire_in_order_of_time(make_dispatcher: MakeDispatcher, clock: ManualClock) -> None:
     """A bounded pass takes the earliest first, so nobody who waited longer is passed over."""
     dispatcher = make_dispatcher(settings=Settings(tick_rows_max=1))
