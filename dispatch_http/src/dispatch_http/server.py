@@ -100,10 +100,11 @@ class Server:
         self._gate.drain()
         self._dispatcher.stop_waiting()
         finished = self._gate.await_nobody(until)
-        if refuse_newcomers(self._listener):
-            time.sleep(min(_SETTLE_S, max(0.0, until - time.monotonic())))
-        else:
-            self._waitress.accepting = False
+        filtered = refuse_newcomers(self._listener)
+        if not filtered:
+            self._listener.listen(0)  # then no more than one or two can be waiting when it closes
+        time.sleep(min(_SETTLE_S, max(0.0, until - time.monotonic())))
+        self._waitress.accepting = filtered
         return self._await_silence(until) and finished
 
     def _await_silence(self, until: float) -> bool:
