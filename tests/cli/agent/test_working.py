@@ -84,7 +84,7 @@ def test_a_cancel_stops_ffmpeg_and_leaves_nothing(
     backend.dispatcher.cancel(job_id, reason="not wanted")
     backend.await_state(job_id, JobState.CANCELLED)
     await_that(lambda: not ffmpegs(), "ffmpeg is gone")
-    assert time.monotonic() - started < 8, "one heartbeat to hear it, 2 s to stop, and a slow machine's time"
+    assert time.monotonic() - started < 0.3 + 2.0, "one heartbeat to hear it, 2 s to stop"
     assert backend.outcomes(job_id) == ["cancelled"]
     assert {path.name for path in tmp_path.iterdir()} - {"agents.log"} == {*before} - {"agents.log"}
 

@@ -195,7 +195,7 @@ def test_a_fetch_can_be_cancelled_while_the_origin_is_silent(tmp_path: Path, ori
     threading.Timer(0.2, cancelled.set).start()
     before = time.monotonic()
     assert _failure(f"{origin}/silent", tmp_path, cancelled=cancelled).failure_class == "cancelled"
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 4.0
 
 
 def test_a_callback_that_raises_ends_the_fetch(tmp_path: Path, origin: str) -> None:
