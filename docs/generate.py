@@ -47,6 +47,7 @@ from dispatch_core.kernel.table import TABLE, Variant, Verb
 from dispatch_core.storage import MemoryStorage
 from dispatch_core.vocabulary import commands, events
 from dispatch_core.vocabulary.attempts import Progress
+from dispatch_core.vocabulary.denials import AccessDenied
 from dispatch_core.vocabulary.engines import Benchmark
 from dispatch_core.vocabulary.jobs import JobError
 from dispatch_core.vocabulary.pools import PoolEvent, ReportPool
@@ -189,6 +190,7 @@ def event_page() -> str:
     of_engines = "\n".join(told(kind) for kind in get_args(events.EngineEvent))
     of_windows = "\n".join(told(kind) for kind in get_args(WindowEvent))
     of_pools = "\n".join(told(kind) for kind in get_args(PoolEvent))
+    of_denials = told(AccessDenied)
     of_keys = "\n".join(told(kind) for kind in get_args(events.KeyEvent))
     return f"""# Events
 
@@ -211,7 +213,14 @@ microseconds since 1970 in UTC. Inside values such as `spec`, what has its defau
 {of_pools}
 ## Of maintenance windows
 
-{of_windows}"""
+{of_windows}
+## Of denied attempts
+
+Counted in memory and written by tick, at most every ten seconds, as far as a day has room; kept for 90 days. A missing scope
+is in the trail of the key's tenant, for its admins. What an admin must not learn (that a foreign id exists) or what no
+tenant owns (a wrong key) is told to operators only.
+
+{of_denials}"""
 
 
 def settings_page() -> str:

@@ -21,6 +21,7 @@ from dispatch_http.logs import Log, Ring
 from dispatch_http.naming import Ids
 from dispatch_http.observing import Metrics, Observe, make_log
 from dispatch_http.origins import Origins, allowed_origins
+from dispatch_http.proxies import Clients, trusted_networks
 from dispatch_http.rates import Requests
 from dispatch_http.route import Route
 from dispatch_http.routes import routes
@@ -60,6 +61,7 @@ def create_app(
     table = routes(desk, metrics, ring)
     present = {route.path for route in table}
     origins = allowed_origins(settings)
+    proxies = trusted_networks(settings)
     auth: Auth | FleetAuth = Auth(dispatcher, settings, table)
     if settings.legacy and DISTCONV.name in dispatcher.kinds:
         table = with_older_fleet(table, desk)
@@ -67,6 +69,7 @@ def create_app(
     app = DispatchApp(
         request_type=StampedRequest,
         middleware=[
+            *([Clients(proxies)] if proxies else []),
             Observe(log, metrics),
             Stamp(),
             *([Origins(origins)] if origins else []),

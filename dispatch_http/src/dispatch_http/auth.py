@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+import attrs
 import falcon
 
 from dispatch_core import Context, Dispatcher, ForbiddenError, Scope, context_of, lowest
@@ -41,11 +42,23 @@ class Auth:
         asked = self._routes[req.uri_template or ""].asks_for(req.method)
         if asked is OPEN:
             return
-        caller = self._caller(req, _presented(req))
+        presented = _presented(req)
+        try:
+            caller = attrs.evolve(self._caller(req, presented), address=req.context.client)
+        except Refusal as refusal:
+            self._note(req, refusal.problem.code)
+            raise
         req.context.caller = caller
         req.context.actor = caller.actor
         if not caller.has(asked):
+            self._note(req, ForbiddenError.code, caller)
             raise ForbiddenError(f"this needs the scope {lowest(asked)}")
+
+    def _note(self, req: falcon.Request, reason: str, caller: Context | None = None) -> None:
+        """Leave a trace of a refusal; of a caller with a key where the admins of its tenant see it."""
+        context = caller or Context(actor=req.context.actor, address=req.context.client)
+        action = f"{req.method} {req.uri_template}"
+        self._dispatcher.denials.note(context, action, reason, private=caller is None)
 
     def _caller(self, req: falcon.Request, presented: str | None) -> Context:
         if not self._keys and not self._dispatcher.has_keys():
@@ -57,14 +70,15 @@ class Auth:
                 return Context(actor=f"key:{own.name}", scopes=_EVERYTHING)
             stored = self._dispatcher.authenticate(presented)
             if stored is not None:
-                req.context.recheck = lambda: self._recheck(presented)
+                req.context.recheck = lambda: self._recheck(req, presented)
                 return context_of(stored)
             # A good key is never held up by the bad ones of its address: they may share a router.
-            refuse_beyond(self._failures, req.remote_addr, "these are too many keys that are not good")
+            refuse_beyond(self._failures, req.context.client, "these are too many keys that are not good")
         raise _unauthorized(presented)
 
-    def _recheck(self, presented: str) -> None:
+    def _recheck(self, req: falcon.Request, presented: str) -> None:
         if self._dispatcher.authenticate(presented) is None:
+            self._note(req, "unauthorized")
             raise _unauthorized(presented)
 
     def _check_site(self, req: falcon.Request) -> None:

@@ -20,7 +20,8 @@ UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class StampedRequest(falcon.Request):
     """A request that has an id from its first moment, whatever refuses it; the caller's id if it is well formed.
 
-    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor``, ``problem`` (a code or None),
+    Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor``, ``client`` (the caller's address),
+    ``problem`` (a code or None),
     ``fleet_only`` (the key opens the older fleet's routes and no others), ``recheck`` (raises Refusal if the
     caller's key is not good any more) and, once the key is checked, ``caller`` (its Context).
     """
@@ -32,6 +33,7 @@ class StampedRequest(falcon.Request):
         self.context.request_id = given if well_formed else secrets.token_hex(8)
         self.context.started = time.perf_counter()
         self.context.actor = "-"
+        self.context.client = self.remote_addr
         self.context.fleet_only = False
         self.context.problem = None
         self.context.recheck = lambda: None

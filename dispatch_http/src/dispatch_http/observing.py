@@ -111,7 +111,7 @@ class Observe:
             route=route,
             status=resp.status_code,
             ms=round(seconds * 1_000, 2),
-            client=req.remote_addr,
+            client=req.context.client,
             actor=req.context.actor,
             request_id=req.context.request_id,
             **({"problem": req.context.problem} if req.context.problem else {}),

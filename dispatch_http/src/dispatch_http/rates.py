@@ -83,5 +83,5 @@ class Requests:
         actor = req.context.actor
         if self._rate is None or free or actor == "anonymous-loopback":
             return
-        who = req.remote_addr if actor in ("-", "anonymous") else actor
+        who = req.context.client if actor in ("-", "anonymous") else actor
         refuse_beyond(self._rate, who, "these are too many requests")

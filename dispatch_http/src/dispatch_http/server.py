@@ -190,5 +190,6 @@ def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int
         max_request_body_size=settings.body_bytes_max * 2 + 1,
         ident=None,
         expose_tracebacks=False,
-        clear_untrusted_proxy_headers=True,
+        # Else the application would not see what a trusted proxy says; whom to trust is decided there.
+        clear_untrusted_proxy_headers=not settings.trusted_proxies,
     )

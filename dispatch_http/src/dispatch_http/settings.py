@@ -105,6 +105,7 @@ class HttpSettings:
     requests_per_s: float = field(default=500.0, validator=[ge(0), le(1_000_000)])
     bad_keys_per_minute: int = field(default=30, validator=[ge(1), le(1_000_000)])
     cors_origins: str = ""
+    trusted_proxies: str = ""
     tls_cert: str | None = None
     tls_key: str | None = None
     backup_dir: str | None = None

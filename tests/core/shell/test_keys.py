@@ -354,7 +354,16 @@ ENGINE = {
     "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",
     "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools", "performance",
 }  # fmt: skip
-TIME = {"ExpireWindow", "Grant", "EndAttempt", "FireTimer", "CheckEngine", "PruneReceipt"}
+TIME = {
+    "ExpireWindow",
+    "WriteDenials",
+    "PurgeDenials",
+    "Grant",
+    "EndAttempt",
+    "FireTimer",
+    "CheckEngine",
+    "PruneReceipt",
+}
 
 
 def test_every_verb_has_a_line_in_the_table() -> None:

@@ -70,6 +70,7 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
         "tenant": lambda window: window.tenant,
         "from_us": lambda window: window.from_us,
     },
+    RecordType.DENIALS: {"tenant": lambda trail: trail.tenant, "day": lambda trail: trail.day},
 }
 """The fields a query may filter and sort by: memory calls these, SQL keeps their values in columns."""
 

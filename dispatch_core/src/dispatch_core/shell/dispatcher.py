@@ -17,9 +17,10 @@ from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
 from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
-from dispatch_core.shell import queries
+from dispatch_core.shell import carrying, queries
 from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look_at_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
+from dispatch_core.shell.denials import Denials
 from dispatch_core.shell.exporting import every_event, every_job
 from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
@@ -133,9 +134,13 @@ class Dispatcher:
         """The store underneath."""
         return self._house.storage
 
+    @property
+    def denials(self) -> Denials:
+        """Where a frontend notes what it refuses; tick writes it down."""
+        return self._house.denials
+
     def _do(self, command: c.Command) -> Any:
-        check_permit(self._context, type(command).__name__, getattr(command, "engine_id", None))
-        return self._committer.execute(command, self._context)
+        return carrying.carry(self._house, self._committer, self._context, command)
 
     # ----- jobs
 
@@ -370,9 +375,7 @@ class Dispatcher:
     # ----- read
 
     def _ask(self, question: Callable[..., T], *arguments: object, engine_id: str | None = None) -> T:
-        check_permit(self._context, question.__name__, engine_id)
-        with self._house.storage.read() as snapshot:
-            return question(snapshot, self._house, self._context, *arguments)
+        return carrying.ask(self._house, self._context, question, arguments, engine_id)
 
     def resolve_job_id(self, text: str) -> str:
         """The id that a text means: an id, or the beginning of one (≥ 4 digits, with or without ``job-``).

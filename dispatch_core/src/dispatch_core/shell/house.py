@@ -19,6 +19,7 @@ from dispatch_core.kernel.scheduling.rules import (
 from dispatch_core.kernel.terms import Terms
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import ChangeSet, Storage, Transaction
+from dispatch_core.shell.denials import Denials
 from dispatch_core.shell.fleetview import FleetView
 from dispatch_core.shell.heads import Heads
 from dispatch_core.shell.keyring import Keyring
@@ -52,6 +53,7 @@ class House:
     matcher: Matcher = field(init=False)
     heads: Heads = field(init=False)
     keyring: Keyring = field(init=False)
+    denials: Denials = field(init=False)
     fleet: FleetView = field(factory=FleetView)
     windows: WindowView = field(factory=WindowView)
 
@@ -63,6 +65,7 @@ class House:
         self.matcher = Matcher(self.rules, self.policy, self.classifier, self.kinds)
         self.heads = Heads(self.settings.head_rows_max)
         self.keyring = Keyring(self.storage)
+        self.denials = Denials(self.storage)
 
     def terms(self) -> Terms:
         """The kernel's terms; the incarnation is the store's present one."""

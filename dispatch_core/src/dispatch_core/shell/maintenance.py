@@ -20,6 +20,7 @@ from dispatch_core.shell.strays import Strays
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, FireTimer, PruneReceipt
 from dispatch_core.vocabulary.context import CLOCKWORK, Context
+from dispatch_core.vocabulary.denials import PurgeDenials, WriteDenials
 from dispatch_core.vocabulary.errors import DispatchError, StorageError
 from dispatch_core.vocabulary.records import RecordType, Ref
 from dispatch_core.vocabulary.windows import ExpireWindow
@@ -59,6 +60,7 @@ _WORK: dict[RecordType, Callable[[Ref], Command]] = {
     RecordType.JOB: lambda ref: FireTimer(job_id=ref[1]),
     RecordType.PULSE: lambda ref: CheckEngine(engine_id=ref[1]),
     RecordType.WINDOW: lambda ref: ExpireWindow(window_id=ref[1]),
+    RecordType.DENIALS: lambda ref: PurgeDenials(key=ref[1]),
     RecordType.RECEIPT: lambda ref: PruneReceipt(key=ref[1]),
 }
 
@@ -93,9 +95,12 @@ class Maintenance:
             purges = self._purges(snapshot)
         if paused:
             found[RecordType.ATTEMPT] = found[RecordType.PULSE] = []
+        if not self._may_purge():
+            found[RecordType.DENIALS] = []
         done = {kind: self._carry_out(kind, refs, paused=paused) for kind, refs in found.items()}
         self._committer.execute_many(strays, CLOCKWORK)
         self._strays.done(reached)
+        self._write_denials()
         purged = self._sum(purges)
         limit = self._house.settings.tick_rows_max
         return TickReport(
@@ -130,8 +135,19 @@ class Maintenance:
     def _sum(self, commands: Sequence[Command]) -> int:
         return sum(_acted(entry) for entry in self._committer.execute_many(commands, CLOCKWORK))
 
+    def _write_denials(self) -> None:
+        if taken := self._house.denials.take():
+            try:
+                self._sum([WriteDenials(denied=taken)])
+            except StorageError:
+                self._house.denials.put_back(taken)
+                raise
+
+    def _may_purge(self) -> bool:
+        return self._house.storage.monotonic_us() >= self._no_purge_until_us
+
     def _purges(self, snapshot: Transaction) -> Sequence[Command]:
-        if self._house.storage.monotonic_us() < self._no_purge_until_us:
+        if not self._may_purge():
             return ()
         return purgeable(snapshot, retention_of(self._house.settings), self._house.settings.tick_rows_max)
 

@@ -22,6 +22,7 @@ from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.bounds import problems_of
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.denials import OPERATORS_TRAIL
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
 from dispatch_core.vocabulary.errors import (
     AmbiguousIdError,
@@ -216,11 +217,12 @@ def history(
 def events(
     snapshot: Transaction, house: House, context: Context, after: Cursor | None, limit: int
 ) -> list[Recorded]:
-    """The tenant's events behind a cursor, in commit order."""
+    """The tenant's events behind a cursor, in commit order; for an operator the trail of all denied attempts, too."""
+    shown = {context.tenant, OPERATORS_TRAIL} if context.operates else {context.tenant}
     found: list[Recorded] = []
     while len(found) < limit:  # others' events must not stop a reader: the end of the store does
         rows = snapshot.history(after=after, limit=limit)
-        found += [row for row in rows if row.tenant == context.tenant]
+        found += [row for row in rows if row.tenant in shown]
         if len(rows) < limit:
             break
         after = (rows[-1].tx, rows[-1].n)

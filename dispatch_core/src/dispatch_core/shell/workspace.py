@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
+from dispatch_core.kernel.denials import evolve_denials
 from dispatch_core.kernel.evolve import evolve, evolve_attempt
 from dispatch_core.kernel.fleet import evolve_engine
 from dispatch_core.kernel.keys import evolve_key
@@ -22,6 +23,7 @@ from dispatch_core.shell.poolview import Reservations, pools_of
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.denials import AccessDenied, DenialTrail
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.errors import UnknownJobError
 from dispatch_core.vocabulary.events import (
@@ -264,11 +266,24 @@ class Workspace:
         self._counters[job.tenant, PURGED] += 1
         for each in attempt_refs(job):
             self.drop(each)
+        self.forget(ref)
+        last = attrs.evolve(job, version=job.version + 1, updated_us=max(self.now, job.updated_us))
+        self._record(ref, last, event, context)
+
+    def forget(self, ref: Ref) -> None:
+        """A record leaves with its history."""
         self.drop(ref)
         self._forgotten.append(ref)
         self._history = [row for row in self._history if row.ref != ref]
-        last = attrs.evolve(job, version=job.version + 1, updated_us=max(self.now, job.updated_us))
-        self._record(ref, last, event, context)
+
+    def denied(
+        self, trail: DenialTrail | None, tenant: str, event: AccessDenied, context: Context
+    ) -> DenialTrail:
+        """Somebody was refused something."""
+        after = evolve_denials(trail, tenant, event, self.now)
+        self._record(ref_of(after), after, event, context)
+        self.put(after)
+        return after
 
     def engine_happened(self, engine: Engine | None, event: EngineEvent, context: Context) -> Engine:
         """A fact about an engine."""
@@ -305,7 +320,11 @@ class Workspace:
         return after
 
     def _record(
-        self, ref: Ref, after: Job | Engine | Key | Pool | Window, event: Event, context: Context
+        self,
+        ref: Ref,
+        after: Job | Engine | Key | Pool | Window | DenialTrail,
+        event: Event,
+        context: Context,
     ) -> None:
         row = Recorded(
             ref=ref,

@@ -10,6 +10,7 @@ import attrs
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Storage
 from dispatch_core.vocabulary.attempts import Attempt, Outcome, Progress
 from dispatch_core.vocabulary.bounds import INT_MAX
+from dispatch_core.vocabulary.denials import DenialTrail
 from dispatch_core.vocabulary.engines import (
     Benchmark,
     Engine,
@@ -121,6 +122,12 @@ def a_window(key: str = "window-1", **fields: Any) -> Window:
     return Window(**{"id": key, **usual, **fields})
 
 
+def a_trail(**fields: Any) -> DenialTrail:
+    """A day's denied attempts."""
+    usual: dict[str, Any] = {"tenant": "default", "version": 1, "day": 3, "attempts": 4, "updated_us": 5}
+    return DenialTrail(**{**usual, **fields})
+
+
 def a_row(record: Record, event: str = "happened", **fields: Any) -> Recorded:
     """A history row about a record."""
     usual: dict[str, Any] = {"version": record.version, "at_us": 9, "actor": "local", "data": {}}
@@ -167,6 +174,7 @@ SAMPLES: Sequence[Record] = (
     a_pulse(due_us=None), a_pulse(disk_free_bytes=0, load=0.25), a_receipt(),
     a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX), a_key(), _FULL_KEY, a_pool(), _FULL_POOL,
     a_window(), a_window(NASTY_TEXT, engine_id=NASTY_TEXT, reason=NASTY_TEXT, until_us=INT_MAX),
+    a_trail(), a_trail(tenant=NASTY_TEXT, attempts=INT_MAX),
 )  # fmt: skip
 """Every type of record, bare and with every optional field set."""
 

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Grammar, Json, Length
+from dispatch_core.vocabulary.denials import DenialCommand
 from dispatch_core.vocabulary.engines import Benchmark, EngineId, Profile, WantedState
 from dispatch_core.vocabulary.jobs import (
     Instant,
@@ -364,6 +365,7 @@ Command = (
     | KeyCommand
     | PoolCommand
     | WindowCommand
+    | DenialCommand
     | PruneReceipt
     | PurgeJob
 )

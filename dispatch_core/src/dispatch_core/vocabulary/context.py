@@ -18,7 +18,8 @@ class Context:
     """Who acts. ``receipt_key`` makes a mutating command idempotent within the tenant.
 
     Without ``scopes`` it is the owner of the process, who may do everything; with them, what they allow and
-    nothing else. ``engine_id`` binds to one engine: what is said of another is refused.
+    nothing else. ``engine_id`` binds to one engine: what is said of another is refused. ``address`` is where the
+    caller is, for the trail of denied attempts.
     """
 
     actor: Annotated[str, Length(0, 255)] = "local"
@@ -27,6 +28,7 @@ class Context:
     receipt_key: Annotated[str, Length(1, 300)] | None = None
     scopes: tuple[Scope, ...] | None = None
     engine_id: EngineId | None = None
+    address: Annotated[str, Length(0, 255)] | None = None
 
     def has(self, asked: Scopes) -> bool:
         """Whether one of the scopes asked for is among its own."""

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from dispatch_core.vocabulary.attempts import Progress
+from dispatch_core.vocabulary.denials import DenialEvent
 from dispatch_core.vocabulary.engines import Benchmark, Profile, Seen, Wanted
 from dispatch_core.vocabulary.jobs import JobError, JobSpec, JobState, Pin
 from dispatch_core.vocabulary.pools import PoolEvent
@@ -305,7 +306,7 @@ EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
 KeyEvent = KeyCreated | KeyRotated | KeyRevoked
 PurgeEvent = JobPurged
 """What happens to a job's record as a whole: no job comes after it."""
-Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent | WindowEvent
+Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent | WindowEvent | DenialEvent
 
 
 def event_name(event: Event) -> str:

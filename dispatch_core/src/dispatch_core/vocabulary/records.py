@@ -9,6 +9,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.denials import DenialTrail
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.keys import Key
@@ -27,6 +28,7 @@ class RecordType(StrEnum):
     KEY = "key"
     POOL = "pool"
     WINDOW = "window"
+    DENIALS = "denials"
 
 
 @frozen(kw_only=True)
@@ -49,7 +51,7 @@ def receipt_id(tenant: str, key: str) -> str:
     return f"{len(tenant)}:{tenant}:{key}"
 
 
-Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool | Window
+Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool | Window | DenialTrail
 Ref = tuple[RecordType, str]
 
 RECORD_CLASSES: Mapping[RecordType, type] = {
@@ -61,6 +63,7 @@ RECORD_CLASSES: Mapping[RecordType, type] = {
     RecordType.KEY: Key,
     RecordType.POOL: Pool,
     RecordType.WINDOW: Window,
+    RecordType.DENIALS: DenialTrail,
 }
 
 

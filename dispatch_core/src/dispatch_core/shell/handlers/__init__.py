@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dispatch_core.shell.handlers import engines, jobs, keys, pools, time, windows, work
+from dispatch_core.shell.handlers import denials, engines, jobs, keys, pools, time, windows, work
 from dispatch_core.shell.handlers.handler import Handler
 from dispatch_core.vocabulary import commands as c
+from dispatch_core.vocabulary.denials import PurgeDenials, WriteDenials
 from dispatch_core.vocabulary.pools import PoolCommand
 from dispatch_core.vocabulary.windows import EndWindow, ExpireWindow, PlanWindow
 
@@ -32,4 +33,6 @@ HANDLERS: Mapping[type, Handler] = {
     c.EndAttempt: time.END,
     c.PruneReceipt: time.PRUNE,
     c.PurgeJob: time.PURGE,
+    WriteDenials: denials.WRITE,
+    PurgeDenials: denials.PURGE,
 }
