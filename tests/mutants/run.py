@@ -1,4 +1,4 @@
-"""Applies each mutant to a copy of the core and runs the tests that must notice: ``make mutants``.
+"""Applies each mutant to a copy of the code and runs the tests that must notice: ``make mutants``.
 
 The work tree is never touched. Words on the command line choose mutants by name. Ends with 1 if one survives.
 """
@@ -19,14 +19,22 @@ sys.path.insert(0, str(ROOT))
 
 from tests.mutants.table import MUTANTS, Mutant  # noqa: E402  # after the path is set
 
-SOURCE = ROOT / "dispatch_core" / "src"
+MEMBERS = ("dispatch_core", "dispatch_http", "dispatch_cli")
 LIMIT_S = 180.0
 
 
+def place(mutant: Mutant, folder: Path = ROOT) -> Path:
+    """Where the file of a mutant is, in a work tree or a copy of its members."""
+    return folder / mutant.file.partition("/")[0] / "src" / mutant.file
+
+
 def mutated(mutant: Mutant, folder: Path) -> None:
-    """A copy of the core with the mistake in it. Raises ValueError if its place is not found exactly once."""
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / mutant.file
+    """A copy of the members with the mistake in it. Raises ValueError if its place is not found exactly once."""
+    for member in MEMBERS:
+        shutil.copytree(
+            ROOT / member / "src", folder / member / "src", ignore=shutil.ignore_patterns("__pycache__")
+        )
+    path = place(mutant, folder)
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         raise ValueError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times in {mutant.file}")
@@ -37,14 +45,13 @@ def verdict(mutant: Mutant) -> tuple[str, float]:
     """``caught``, ``survived`` or what else happened, and how long it took."""
     began = monotonic()
     with tempfile.TemporaryDirectory(prefix="dispatch-mutant-") as folder:
-        source = Path(folder) / "src"
         try:
-            mutated(mutant, source)
+            mutated(mutant, Path(folder))
         except ValueError as error:
             return str(error), 0.0
         environment = {
             **os.environ,
-            "PYTHONPATH": str(source),
+            "PYTHONPATH": os.pathsep.join(str(Path(folder, member, "src")) for member in MEMBERS),
             "PYTHONDONTWRITEBYTECODE": "1",
             "DISPATCH_TEST_PROFILE": "mutants",
             "DISPATCH_TEST_NO_SHRINK": "1",

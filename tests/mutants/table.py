@@ -1,4 +1,4 @@
-"""Seeded mistakes: each a small change of the core that some test must notice.
+"""Seeded mistakes: each a small change of the code that some test must notice.
 
 A mutant that survives stands for a promise without a test. Add one with every promise that could be broken in
 one line; ``old`` must occur exactly once in its file.
@@ -16,12 +16,14 @@ ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
     f"tests/core/shell/test_{name}.py"
     for name in ("engines", "time", "group", "waiting", "submit", "receipts", "tenants")
 )
+COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py", "tests/http/test_logs.py"
+VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
 FLEET, POLICIES = "tests/core/fleet/test_fleet.py", "tests/core/scheduling/test_classes_and_policies.py"
 
 
 @frozen
 class Mutant:
-    """One mistake: in ``file`` (under ``dispatch_core/src``), ``old`` becomes ``new``; ``tests`` must fail."""
+    """One mistake: in ``file`` (under its member's ``src``), ``old`` becomes ``new``; ``tests`` must fail."""
 
     name: str
     file: str
@@ -105,4 +107,27 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("memory survives a failed commit", f"{SHELL}/heads.py",
            '"""Read the store again at the next claim."""\n        self._windows = None',
            '"""Read the store again at the next claim."""', (GROUP, FLEET)),
+    Mutant("all jobs are equally long", f"{KERNEL}/scheduling/policy.py",
+           "self.kappa * est_us / weight_of(job.spec.priority), self", "self.kappa / weight_of(job.spec.priority), self", (POLICIES,)),
+    Mutant("all engines are equally fast", f"{KERNEL}/scheduling/policy.py",
+           "if cell.task_class == task_class:", "if cell.task_class == units:", (CHOICE,)),
+    Mutant("a grant keeps no runners-up", f"{KERNEL}/scheduling/matcher.py",
+           "found[1 : 1 + _RUNNERS_UP]", "found[:0]", (CHOICE,)),
+    Mutant("every claim lists the engines", f"{SHELL}/fleetview.py",
+           "if self._engines is None:\n            self._engines = {", "if self._engines != self:\n            self._engines = {", (COST,)),
+    Mutant("a benchmark replaces all others", f"{KERNEL}/fleet.py",
+           "for cell in (*profile.benchmarks, *event.benchmarks)", "for cell in event.benchmarks", (ENGINES,)),
+    Mutant("any content type is JSON", "dispatch_http/body.py",
+           "    _check_type(req.content_type)\n    data", "    data", (VERDICTS,)),
+    Mutant("ready without a store", "dispatch_http/resources/system.py",
+           "        self.desk.dispatcher.check_storage()\n", "", (SYSTEM,)),
+    Mutant("ready while time stands still", "dispatch_http/resources/system.py",
+           "        self.desk.heart.check()\n", "", (SYSTEM,)),
+    Mutant("requests are logged without their callers", "dispatch_http/observing.py",
+           "client=req.remote_addr,", "", (LOGS,)),
+    Mutant("the oldest lines of the log", "dispatch_http/logs.py", "return found[-limit:]", "return found[:limit]", (LOGS,)),
+    Mutant("secrets stay in the ring", "dispatch_http/logs.py",
+           "redact, *([] if ring is None else [ring]), render]", "*([] if ring is None else [ring]), redact, render]", (LOGS,)),
+    Mutant("a limit may be any text", "dispatch_cli/commands/logs.py",
+           "type=click.IntRange(1, 2_000), default=100", "default='100'", (HELP,)),
 )  # fmt: skip
