@@ -103,6 +103,37 @@ def test_every_command_shows_examples_and_offers_json(
     assert "--json" in told or path == ("completion",)
 
 
+@pytest.mark.checklist(66)
+@pytest.mark.parametrize(
+    ("path", "command"), LEAVES, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_what_is_no_argument_is_refused_before_anything_is_done(
+    path: tuple[str, ...], command: click.Command, program: Program
+) -> None:
+    """An unknown option is a usage error that shows the way to the help of this very command."""
+    told = program(*path, "--no-such-option", exit_code=2).stderr
+    assert re.search("No such option.*--no-such-option", told)
+    assert f"{' '.join(path)} --help' for help" in told
+
+
+@pytest.mark.checklist(66)
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("logs --limit many", "'many' is not a valid integer"),
+        ("logs --limit 0", "0 is not in the range 1<=x<=2000"),
+        ("logs --level loud", "'loud' is not one of"),
+        ("submit in.mov out.mp4 --priority high", "'high' is not a valid integer"),
+        ("jobs show", "Missing argument 'JOB_ID'"),
+        ("jobs edit a b", "unexpected extra argument (b)"),
+        ("jobs maybe", "No such command 'maybe'"),
+    ],
+)
+def test_values_have_types(line: str, named: str, program: Program) -> None:
+    """What is said on the command line is held against its type and range, and named if it does not fit."""
+    assert named in program(*line.split(), exit_code=2).stderr
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_are_command_lines_that_parse(
     example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -116,6 +116,7 @@ def test_a_cordoned_engine_gets_no_work(fleet: Fleet, client: TestClient) -> Non
     assert client.simulate_post("/queue/next_job", params=params).status_code == 204
 
 
+@pytest.mark.checklist(84)
 def test_benchmarks_replace_cells(fleet: Fleet, client: TestClient) -> None:
     """A cell replaces that of the same task class; a body without cells is refused."""
     fleet.register()

@@ -73,7 +73,8 @@ def test_the_log_is_read_by_api(kept: TestClient) -> None:
     def found(query: str) -> list[object]:
         return [line["event"] for line in insist(kept.simulate_get("/logs?" + query), 200)["lines"]]
 
-    assert len(found("limit=1")) == 1
+    latest = insist(kept.simulate_get("/logs?limit=1"), 200)["lines"]
+    assert [line["route"] for line in latest] == ["/logs"], "the latest, not the oldest"
     assert found("level=warning") == []
     assert found("logger=dispatch_http")
     assert found("logger=dispatch") == []

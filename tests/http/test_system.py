@@ -71,6 +71,16 @@ def test_version_and_health_answer(client: TestClient) -> None:
     assert insist(client.simulate_get("/health/ready"), 200) == {"status": "ready"}
 
 
+@pytest.mark.checklist(23)
+def test_a_server_whose_store_is_away_is_alive_but_not_ready() -> None:
+    """Ready means that the store answers; a process that lost it need not be killed."""
+    with Dispatcher(MemoryStorage()) as dispatcher:
+        client = TestClient(create_app(dispatcher, log=make_log(io.StringIO())), headers={"Host": "x"})
+        dispatcher.storage.close()
+        problem(client.simulate_get("/health/ready"), 503, "storage-unavailable")
+        assert client.simulate_get("/health/live").status_code == 200
+
+
 def test_while_draining_only_health_and_version_answer(
     app: DispatchApp, fleet: Fleet, client: TestClient
 ) -> None:

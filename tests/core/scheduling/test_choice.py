@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dispatch_core import (
+    Benchmark,
     Context,
     Dispatcher,
     Edit,
@@ -30,7 +32,7 @@ from dispatch_core.testing import strategies as some
 from dispatch_core.testing.checkers import check_grant, check_store
 from dispatch_core.vocabulary.commands import Cancel, Claim, Command, Complete, Submit
 from tests.core.conftest import MakeDispatcher
-from tests.core.house import claimed, spec, start, stored
+from tests.core.house import PARAMETERS, claimed, spec, start, stored
 from tests.core.scheduling.judge import Judge
 
 QUICK = settings(
@@ -206,6 +208,28 @@ def test_a_job_is_found_behind_any_number_that_do_not_fit(dispatcher: Dispatcher
         if claimed(dispatcher):
             break
     assert dispatcher.job(small.id).engine_id == "e1"
+
+
+@pytest.mark.checklist(12)
+def test_an_engine_gets_what_it_is_good_at_and_says_why(dispatcher: Dispatcher) -> None:
+    """A job that came first is left to the engine that is ten times faster at it; the history of the grant has
+    the estimate, the jobs that came next with how much later they count, and why others were refused.
+    """
+    start(dispatcher, "slow", benchmarks=(Benchmark(task_class="hevc/1080p/encode", units_per_s=1),))
+    start(dispatcher, "fast", benchmarks=(Benchmark(task_class="hevc/1080p/encode", units_per_s=10),))
+    minute = JobSize(duration_us=60_000_000)
+    hevc, other = dispatcher.submit_many(
+        [spec(parameters={**PARAMETERS, "codec": "hevc"}, size=minute), spec(size=minute)]
+    )
+    dispatcher.submit(spec(requirements=("tag has moon",)))
+    assert claimed(dispatcher, "slow") == [other.id]
+    why: Any = dispatcher.history(other.id)[-1].data["explanation"]
+    assert why["estimate_s"] == 30.0
+    assert [(job_id, later_us > 0) for job_id, later_us in why["runners_up"]] == [(hevc.id, True)]
+    assert why["refused"] == {"not-capable": 1}
+    assert claimed(dispatcher, "fast") == [hevc.id]
+    why = dispatcher.history(hevc.id)[-1].data["explanation"]
+    assert why["estimate_s"] == 6.0
 
 
 def test_slots_bound_what_an_engine_holds(dispatcher: Dispatcher) -> None:

@@ -155,6 +155,7 @@ def test_a_pinned_job_has_the_lane_of_its_engine() -> None:
     assert places[0].class_id == places[1].class_id
 
 
+@pytest.mark.checklist(12)
 @pytest.mark.parametrize(
     ("policy", "order"),
     [(FifoPolicy(), [0, 1, 2, 3]), (StrictPolicy(), [3, 0, 2, 1]), (FlowPolicy(), [3, 1, 0, 2])],

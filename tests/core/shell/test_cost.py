@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import chain
+from typing import Any
 
 import pytest
 
-from dispatch_core import Context, Dispatcher, Job, ManualClock, Progress, SeededIds
+from dispatch_core import Benchmark, Context, Dispatcher, Engine, ManualClock, Progress, SeededIds
 from dispatch_core.ports.storage import ChangeSet
 from dispatch_core.shell.batch import Entry, commit
 from dispatch_core.storage import create_storage
@@ -163,30 +165,36 @@ def test_nothing_is_written_when_nothing_happened(sql: SqlStorage, dispatcher: D
     assert not [text for text in seen if not text.startswith(("SELECT", "WITH"))], "\n".join(seen)
 
 
+def rows_of(storage: SqlStorage, method: str, rows: Callable[[Any], Iterable[Any]]) -> list[Any]:
+    """The rows that a method of this store's transactions gives from now on; the list grows."""
+    read: list[Any] = []
+    opened = storage._transaction
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        transaction = opened(*arguments, **named)
+        inner = getattr(transaction, method)
+
+        def counting(*asked: Any, **how: Any) -> Any:
+            found = inner(*asked, **how)
+            read.extend(rows(found))
+            return found
+
+        setattr(transaction, method, counting)
+        return transaction
+
+    storage._transaction = watched  # type: ignore[method-assign]  # only to look
+    return read
+
+
 def rows_read(backlog: int) -> int:
-    """Job rows that ten claims read from the store, after the first, at a backlog of this size."""
+    """Job rows that sixty claims read of the ready order, at a backlog of this size."""
     with closing(create_storage("sqlite://", clock=ManualClock())) as storage:
         assert isinstance(storage, SqlStorage)
         dispatcher = Dispatcher(storage, ids=SeededIds())
         for _ in range(max(backlog // 1_000, 1)):
             dispatcher.submit_many([spec(note=str(n % 7)) for n in range(min(backlog, 1_000))])
         start(dispatcher, slots=100)
-        read: list[Job] = []
-        heads = storage._transaction
-
-        def watched(*arguments: object, **named: object) -> object:
-            transaction = heads(*arguments, **named)  # type: ignore[arg-type]  # passed through
-            inner = transaction.heads
-
-            def counting(*asked: object, **how: object) -> object:
-                found = inner(*asked, **how)  # type: ignore[arg-type]  # passed through
-                read.extend(job for jobs in found.values() for job in jobs)
-                return found
-
-            transaction.heads = counting  # type: ignore[assignment, method-assign]  # only to look
-            return transaction
-
-        storage._transaction = watched  # type: ignore[assignment, method-assign]  # only to look
+        read = rows_of(storage, "heads", lambda found: chain.from_iterable(found.values()))
         for _ in range(60):
             assert len(claimed(dispatcher)) == 1
         dispatcher.close()
@@ -200,3 +208,18 @@ def test_a_claim_reads_as_much_at_any_backlog() -> None:
     small, large = rows_read(100), rows_read(5_000)
     assert large <= small + 16
     assert large <= 60 * 2
+
+
+@pytest.mark.checklist(49)
+def test_a_claim_reads_one_engine_in_any_fleet(sql: SqlStorage, dispatcher: Dispatcher) -> None:
+    """Among two hundred engines a claim reads the row of the one that asks; no list of engines is read or sorted."""
+    for number in range(200):
+        start(dispatcher, f"e{number}", benchmarks=(Benchmark(task_class="x", units_per_s=1 + number),))
+    dispatcher.submit_many([spec()] * 40)
+    claimed(dispatcher, "e0")
+    listed = rows_of(sql, "find", lambda page: page.records)
+    loaded = rows_of(sql, "load", lambda found: found.values())
+    for number in range(20):
+        assert len(claimed(dispatcher, f"e{number}")) == 1
+    assert listed == []
+    assert [row.id for row in loaded if isinstance(row, Engine)] == [f"e{number}" for number in range(20)]
