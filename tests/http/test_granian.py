@@ -163,3 +163,24 @@ def test_a_port_in_use_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None
         )  # fmt: skip
     assert run.returncode == 2
     assert port in run.stderr
+
+
+@pytest.mark.checklist(79)
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """Half a request may hold the first signal, not the second; the worker goes with the process that watches it."""
+    with served(tmp_path / "jobs.db", pair) as (process, url):
+        host, _, port = url.removeprefix("https://").partition(":")
+        trusting = ssl.create_default_context(cafile=pair[0])
+        with (
+            socket.create_connection((host, int(port)), timeout=PATIENCE_S) as plain,
+            trusting.wrap_socket(plain, server_hostname=host) as half,
+        ):
+            half.sendall(b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1.0)
+            assert process.poll() is None, "it waits for the rest of the request"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 128 + signal.SIGINT
+    # Only a worker that has ended has let go of its store.
+    create_storage(str(tmp_path / "jobs.db")).close()

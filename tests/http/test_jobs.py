@@ -278,3 +278,24 @@ def test_a_job_with_a_time_limit_in_the_queue_fails_when_time_has_passed(
     assert job["next_timer_at"] is not None
     clock.advance(11)
     assert fleet.job(job["id"])["state"] == "pending", "until tick has fired a timer, the older state holds"
+
+
+def test_too_few_retries_are_pointed_at_where_they_were_written(client: TestClient, fleet: Fleet) -> None:
+    """``max_retries`` and ``retry.max_attempts`` say the same; the refusal names the one that was used."""
+    lease = fleet.running(retry={"first_delay_s": 1000})
+    fleet.report(lease, "failed")
+    for edit, pointer in (
+        ({"max_retries": 0}, "/max_retries"),
+        ({"retry": {"max_attempts": 1}}, "/retry/max_attempts"),
+    ):
+        answer = client.simulate_patch(f"/jobs/{lease['job_id']}", json=edit)
+        assert pointers(problem(answer, 422, "invalid-command")) == [pointer]
+
+
+def test_pointers_escape_what_would_be_another_path(client: TestClient) -> None:
+    """RFC 6901: ``~`` is ``~0`` and ``/`` is ``~1`` in every step that the caller named."""
+    answer = client.simulate_post("/jobs", json={"parameters": PARAMETERS, "a/b~c": 1})
+    assert pointers(problem(answer, 422, "invalid-command")) == ["/a~1b~0c"]
+    profile = {"facts": {"x/y~z": {"deep": 1}}}
+    answer = client.simulate_put("/engines/e1", json={"session": "s", "profile": profile})
+    assert pointers(problem(answer, 422, "invalid-command")) == ["/profile/facts/x~1y~0z"]

@@ -29,3 +29,16 @@ def test_an_unfit_window_is_pointed_at(client: TestClient) -> None:
     answer = client.simulate_post("/windows", json={**PLAN, "ends_at": "soon"})
     assert pointers(problem(answer, 422, "invalid-command")) == ["/ends_at"]
     problem(client.simulate_post("/windows", json=PLAN), 404, "unknown-engine")
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [({"ends_at": "2029-01-01T00:00:00Z"}, "/ends_at"), ({"reason": "x" * 5_000}, "/reason")],
+)
+def test_a_window_that_the_core_refuses_is_pointed_at_where_it_was_written(
+    client: TestClient, fleet: Fleet, fields: dict[str, str], pointer: str
+) -> None:
+    """The end is called ``ends_at`` here, whatever the core calls it."""
+    fleet.register()
+    answer = client.simulate_post("/windows", json={**PLAN, **fields})
+    assert pointers(problem(answer, 422, "invalid-command")) == [pointer]

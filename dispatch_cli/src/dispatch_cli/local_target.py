@@ -31,6 +31,7 @@ from dispatch_core import (
 from dispatch_core.forms import (
     ENGINE_FIELDS,
     JOB_FIELDS,
+    TIMES,
     JobFilter,
     attempt_form,
     bulk_form,
@@ -42,10 +43,12 @@ from dispatch_core.forms import (
     filter_from_form,
     job_form,
     key_form,
+    names_used,
     only,
     parse,
     parse_instant,
     performance_form,
+    pointing_at,
     pool_form,
     recorded_form,
     spec_from_form,
@@ -157,7 +160,7 @@ class LocalTarget:
         key: str | None = None,
     ) -> Form:
         """See ``Target``."""
-        with self._about(job_id, key) as (acting, found):
+        with self._about(job_id, key) as (acting, found), pointing_at(names_used(changes)):
             return job_form(acting.update(found, edit_from_form(changes), if_version=if_version))
 
     def act(
@@ -227,12 +230,15 @@ class LocalTarget:
         """See ``Target``."""
         engine_id, begins_at = form.get("engine_id"), form.get("begins_at")
         with self._acting(key) as acting:
-            window = acting.windows.plan(
-                None if engine_id is None else str(engine_id),
-                from_us=0 if begins_at is None else parse_instant(begins_at, "/begins_at"),
-                until_us=parse_instant(form.get("ends_at"), "/ends_at"),
-                reason=str(form.get("reason", "")),
-            )
+            from_us = 0 if begins_at is None else parse_instant(begins_at, "/begins_at")
+            until_us = parse_instant(form.get("ends_at"), "/ends_at")
+            with pointing_at(TIMES):
+                window = acting.windows.plan(
+                    None if engine_id is None else str(engine_id),
+                    from_us=from_us,
+                    until_us=until_us,
+                    reason=str(form.get("reason", "")),
+                )
         return window_form(window)
 
     def end_window(self, window_id: str, *, key: str | None = None) -> Form:
@@ -344,13 +350,14 @@ def core_errors() -> Iterator[None]:
 
 def _created(acting: Dispatcher, form: Mapping[str, Any]) -> tuple[Key, str | None]:
     expires_at = form.get("expires_at")
-    return acting.create_key(
-        form["name"],
-        [Scope(each) for each in form["scopes"]],
-        tenant=form.get("tenant"),
-        engine_id=form.get("engine_id"),
-        expires_us=None if expires_at is None else parse_instant(expires_at, "/expires_at"),
-    )
+    with pointing_at(TIMES):
+        return acting.create_key(
+            form["name"],
+            [Scope(each) for each in form["scopes"]],
+            tenant=form.get("tenant"),
+            engine_id=form.get("engine_id"),
+            expires_us=None if expires_at is None else parse_instant(expires_at, "/expires_at"),
+        )
 
 
 def _told(key: Key, text: str | None) -> Form:

@@ -35,14 +35,17 @@ from dispatch_core.shell.lists import (
     only,
 )
 from dispatch_core.shell.parse import parse
+from dispatch_core.shell.pointing import TIMES, names_used, pointing_at
 from dispatch_core.shell.queries import ENGINE_ORDERS
 from dispatch_core.shell.wire import dumps
+from dispatch_core.vocabulary.bounds import step
 
 __all__ = [
     "ENGINE_FIELDS",
     "ENGINE_ORDERS",
     "JOB_FIELDS",
     "JOB_ORDERS",
+    "TIMES",
     "Form",
     "JobFilter",
     "attempt_form",
@@ -62,14 +65,17 @@ __all__ = [
     "key_form",
     "lease_form",
     "lease_status_form",
+    "names_used",
     "only",
     "parse",
     "parse_instant",
     "performance_form",
+    "pointing_at",
     "pool_form",
     "profile_from_form",
     "recorded_form",
     "size_form",
     "spec_from_form",
+    "step",
     "window_form",
 ]

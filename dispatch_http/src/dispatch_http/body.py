@@ -10,6 +10,7 @@ from typing import Any
 import falcon
 from falcon.typing import ReadableIO
 
+from dispatch_core.forms import step
 from dispatch_http.problems import Refusal
 from dispatch_http.settings import HttpSettings
 
@@ -104,7 +105,7 @@ def _problems(data: object, depth_max: int, *, clean: bool) -> Iterator[tuple[st
             case dict() | list() if depth >= depth_max:
                 yield pointer, f"is nested deeper than {depth_max}"
             case dict():
-                left += [(f"{pointer}/{_escaped(name)}", inner, depth + 1) for name, inner in value.items()]
+                left += [(f"{pointer}/{step(name)}", inner, depth + 1) for name, inner in value.items()]
                 if clean and any(_unfit(name) for name in value):
                     yield pointer, "has a key with NUL or a lone surrogate"
             case list():
@@ -119,10 +120,6 @@ def _problems(data: object, depth_max: int, *, clean: bool) -> Iterator[tuple[st
 
 def _unfit(text: str) -> bool:
     return "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _shown(text: str) -> str:

@@ -13,7 +13,7 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
-from dispatch_core.vocabulary.bounds import expected, problems_as
+from dispatch_core.vocabulary.bounds import expected, problems_as, step
 from dispatch_core.vocabulary.commands import Unset
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.facts import FactValue
@@ -170,7 +170,7 @@ def _problems(error: BaseException, path: str, kind: type) -> Iterator[FieldProb
                 yield from _problems(inner, f"{path}/{place.index}", kind)
         case ForbiddenExtraKeysError():
             for name in sorted(error.extra_fields, key=str):
-                yield FieldProblem(f"{path}/{name}", _unknown(str(name), error.cl))
+                yield FieldProblem(f"{path}/{step(str(name))}", _unknown(str(name), error.cl))
         case KeyError():
             yield FieldProblem(path, "is required")
         case _WrongError():

@@ -19,7 +19,7 @@ from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.windowview import concerning, windows_of
 from dispatch_core.shell.workspace import ACCEPTED, PURGED
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
-from dispatch_core.vocabulary.bounds import problems_of
+from dispatch_core.vocabulary.bounds import problems_of, step
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.denials import OPERATORS_TRAIL
@@ -106,7 +106,9 @@ def _strange_names(query: Query) -> Iterator[FieldProblem]:
     known = QUERY_FIELDS[RecordType.JOB]
     named = [("/sort", query.sort)]
     named += [
-        (f"/{part}/{name}", name) for part in ("where", "since", "until") for name in getattr(query, part)
+        (f"/{part}/{step(name)}", name)
+        for part in ("where", "since", "until")
+        for name in getattr(query, part)
     ]
     for path, name in named:
         if name not in known:

@@ -134,6 +134,15 @@ def sanitised(text: str, limit: int) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
+def step(name: str) -> str:
+    """A name as one step of a JSON pointer (RFC 6901).
+
+    >>> step("a/b~c")
+    'a~1b~0c'
+    """
+    return name.replace("~", "~0").replace("/", "~1")
+
+
 Check = Callable[[Any, str], Sequence[FieldProblem]]
 """Says what is wrong with a value that stands at a path; an empty sequence means nothing."""
 FINE: Sequence[FieldProblem] = ()
@@ -209,7 +218,7 @@ def _mapping(item: Check) -> Check:
             return [FieldProblem(path, "must be an object")]
         if any(not isinstance(key, str) or text_problem(key) for key in value):
             return [FieldProblem(path, "has a key that is not clean text")]
-        return [found for key, each in value.items() for found in item(each, f"{path}/{key}")]
+        return [found for key, each in value.items() for found in item(each, f"{path}/{step(key)}")]
 
     return check
 

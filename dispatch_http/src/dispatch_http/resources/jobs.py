@@ -13,8 +13,10 @@ from dispatch_core.forms import (
     attempt_form,
     edit_from_form,
     explanation_form,
+    names_used,
     parse,
     parse_instant,
+    pointing_at,
     recorded_form,
     spec_from_form,
 )
@@ -66,8 +68,11 @@ class OneJob:
         """Edit it (merge patch), if it is still at the version that If-Match names."""
         Asked(req)
         acting = self.desk.acting(req, conditional=True)
-        edit = edit_from_form(self.desk.body(req))
-        send_job(resp, self.desk, acting.update(job_id, edit, if_version=if_version(req)))
+        data = self.desk.body(req)
+        edit = edit_from_form(data)
+        with pointing_at(names_used(data)):
+            job = acting.update(job_id, edit, if_version=if_version(req))
+        send_job(resp, self.desk, job)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """Soft-delete it."""

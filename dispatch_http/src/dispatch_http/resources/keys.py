@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import falcon
-from attrs import evolve, frozen
+from attrs import frozen
 
-from dispatch_core import FieldProblem, InvalidCommandError, Key
-from dispatch_core.forms import key_form, parse, parse_instant
+from dispatch_core import Key
+from dispatch_core.forms import TIMES, key_form, parse, parse_instant, pointing_at
 from dispatch_http.answers import send
 from dispatch_http.desk import Desk
 from dispatch_http.forms import NewKey, Rotation
@@ -30,12 +30,10 @@ class Keys:
         Asked(req)
         new = parse(NewKey, self.desk.body(req))
         expires_us = None if new.expires_at is None else parse_instant(new.expires_at, "/expires_at")
-        try:
+        with pointing_at(TIMES):
             made = self.desk.acting(req).create_key(
                 new.name, new.scopes, tenant=new.tenant, engine_id=new.engine_id, expires_us=expires_us
             )
-        except InvalidCommandError as error:
-            raise InvalidCommandError([_at_the_edge(each) for each in error.problems]) from None
         _send(resp, *made, 201)
 
 
@@ -62,10 +60,6 @@ class Rotate:
         Asked(req)
         rotation = parse(Rotation, self.desk.body(req))
         _send(resp, *self.desk.acting(req).rotate_key(key_id, overlap_s=rotation.overlap_s), 200)
-
-
-def _at_the_edge(problem: FieldProblem) -> FieldProblem:
-    return evolve(problem, path="/expires_at") if problem.path == "/expires_us" else problem
 
 
 def _send(resp: falcon.Response, key: Key, text: str | None, status: int) -> None:

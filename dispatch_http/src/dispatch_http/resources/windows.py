@@ -5,7 +5,7 @@ from __future__ import annotations
 import falcon
 from attrs import frozen
 
-from dispatch_core.forms import parse, parse_instant, window_form
+from dispatch_core.forms import TIMES, parse, parse_instant, pointing_at, window_form
 from dispatch_http.answers import send
 from dispatch_http.desk import Desk
 from dispatch_http.forms import Plan
@@ -28,12 +28,12 @@ class Windows:
         Asked(req)
         acting = self.desk.acting(req)
         plan = parse(Plan, self.desk.body(req))
-        window = acting.windows.plan(
-            plan.engine_id,
-            from_us=0 if plan.begins_at is None else parse_instant(plan.begins_at, "/begins_at"),
-            until_us=parse_instant(plan.ends_at, "/ends_at"),
-            reason=plan.reason,
-        )
+        from_us = 0 if plan.begins_at is None else parse_instant(plan.begins_at, "/begins_at")
+        until_us = parse_instant(plan.ends_at, "/ends_at")
+        with pointing_at(TIMES):
+            window = acting.windows.plan(
+                plan.engine_id, from_us=from_us, until_us=until_us, reason=plan.reason
+            )
         resp.location = f"/windows/{window.id}"
         send(resp, window_form(window), 201)
 
