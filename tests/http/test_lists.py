@@ -318,6 +318,20 @@ def test_jobs_are_cancelled_by_a_filter(fleet: Fleet, client: TestClient) -> Non
     assert (asked["cancel_requested"], asked["cancel_reason"]) == (True, "wrong preset")
 
 
+@pytest.mark.checklist(94)
+def test_many_repeated_under_one_key_get_the_first_answer(fleet: Fleet, client: TestClient) -> None:
+    """Whoever lost the answer asks again, with the same key and the same count, and is told what was done."""
+    made = [fleet.submit()["id"] for _ in range(3)]
+    body = {"filter": {"state": "pending"}, "expected": 3, "limit": 2}
+    headers = {"Idempotency-Key": "again"}
+    first, second = (client.simulate_post("/jobs:cancel", json=body, headers=headers) for _ in range(2))
+    assert sorted(insist(first, 200)["done"]) == sorted(made[:2])
+    assert second.json == first.json
+    other = client.simulate_post("/jobs:cancel", json={**body, "limit": 1}, headers=headers)
+    problem(other, 422, "idempotency-key-reused")
+    problem(client.simulate_post("/jobs:cancel", json=body), 409, "count-changed")
+
+
 @pytest.mark.parametrize(
     ("body", "where"),
     [

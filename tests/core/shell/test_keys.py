@@ -357,6 +357,7 @@ ENGINE = {
 TIME = {
     "ExpireWindow",
     "WriteDenials",
+    "PlanMany",
     "PurgeDenials",
     "Grant",
     "EndAttempt",

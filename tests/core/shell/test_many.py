@@ -6,16 +6,19 @@ import pytest
 
 from dispatch_core import (
     AmbiguousIdError,
+    BulkReport,
     Context,
     CountChangedError,
     Dispatcher,
     InvalidCommandError,
     JobError,
     JobState,
+    KeyReusedError,
     ManualClock,
     Profile,
     Query,
     Settings,
+    StorageError,
     UnknownJobError,
 )
 from dispatch_core.forms import (
@@ -31,6 +34,8 @@ from dispatch_core.forms import (
     only,
     spec_from_form,
 )
+from dispatch_core.storage import MemoryStorage
+from dispatch_core.testing.faults import CommitFault, FaultyStorage
 from tests.core.conftest import MakeDispatcher
 from tests.core.house import PARAMETERS, claim, names, spec, start
 
@@ -335,3 +340,55 @@ def test_retries_are_attempts_after_the_first(dispatcher: Dispatcher) -> None:
     assert (edited.spec.retry.max_attempts, edited.spec.retry.factor) == (5, 3)
     with pytest.raises(InvalidCommandError, match="/retry"):
         spec_from_form({"max_retries": 1, "retry": 7})
+
+
+@pytest.mark.parametrize("verb", ["requeue", "cancel"])
+def test_a_repeat_under_the_same_key_is_answered_as_the_first(dispatcher: Dispatcher, verb: str) -> None:
+    """Whoever did not hear the answer asks again: the same report, nothing done twice, whatever happened since."""
+
+    def many(acting: Dispatcher, expected: int) -> BulkReport:
+        if verb == "requeue":
+            return acting.requeue_many(FAILED, expected=expected, limit=2)
+        waiting = Query(sort="created_us", where={"state": ("pending",)})
+        return acting.cancel_many(waiting, expected=expected, limit=2, reason="r")
+
+    if verb == "requeue":
+        fail_for_good(dispatcher, 3)
+    else:
+        dispatcher.submit_many([spec()] * 3)
+    acting = dispatcher.acting(Context(receipt_key="k"))
+    first = many(acting, 3)
+    rows = len(dispatcher.events())
+    assert (len(first.done), first.remaining) == (2, 1)
+    assert many(acting, 3) == first
+    assert len(dispatcher.events()) == rows
+    with pytest.raises(KeyReusedError):
+        many(acting, 1)
+    with pytest.raises(CountChangedError):
+        many(dispatcher.acting(Context(receipt_key="other")), 3)
+
+
+def test_a_repeat_does_what_a_failing_store_left_undone(clock: ManualClock) -> None:
+    """The jobs are settled first: a repeat goes on with those, not with others that fit by now."""
+    store = FaultyStorage(MemoryStorage(clock))
+    with Dispatcher(store, settings=Settings(batch_commands_max=2)) as dispatcher:
+        jobs = dispatcher.submit_many([spec()] * 3)
+        acting = dispatcher.acting(Context(receipt_key="k"))
+        waiting = Query(sort="created_us", where={"state": ("pending",)})
+
+        def count_down(left: int) -> None:
+            if left:
+                store.meanwhile = lambda: count_down(left - 1)
+            else:
+                store.fault = CommitFault.BEFORE
+
+        store.meanwhile = lambda: count_down(2)  # the plan, two jobs, and then
+        with pytest.raises(StorageError):
+            acting.cancel_many(waiting, expected=3)
+        states = [dispatcher.job(job.id).state for job in jobs]
+        assert states == [JobState.CANCELLED, JobState.CANCELLED, JobState.PENDING]
+        late = dispatcher.submit(spec())
+        report = acting.cancel_many(waiting, expected=3)
+        assert [job.id for job in report.done] == [job.id for job in jobs]
+        assert {dispatcher.job(job.id).state for job in jobs} == {JobState.CANCELLED}
+        assert dispatcher.job(late.id).state is JobState.PENDING

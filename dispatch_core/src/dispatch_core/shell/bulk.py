@@ -13,10 +13,10 @@ from dispatch_core.shell import queries
 from dispatch_core.shell.batch import check
 from dispatch_core.shell.committer import Committer
 from dispatch_core.shell.house import House
-from dispatch_core.vocabulary.commands import Cancel, Requeue
+from dispatch_core.shell.wire import dumps, to_plain
+from dispatch_core.vocabulary.commands import Cancel, ManyPlan, PlanMany, Requeue
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import (
-    CountChangedError,
     DispatchError,
     FieldProblem,
     InvalidCommandError,
@@ -64,6 +64,12 @@ class Bulk:
     expected: int | None
     limit: int
 
+    @property
+    def asked(self) -> str:
+        """What makes two of them the same request, as text."""
+        verb = self.command("any")
+        return dumps([self.verb.value, to_plain(verb), to_plain(self.query), self.limit])
+
     def check(self, *, dry_run: bool) -> None:
         """Raises InvalidCommandError if it may not even be counted."""
         problems = []
@@ -105,16 +111,42 @@ def look_at_many(snapshot: Transaction, house: House, context: Context, bulk: Bu
 def carry_out(bulk: Bulk, found: BulkReport, committer: Committer, context: Context) -> BulkReport:
     """Do it to the jobs found, if they are as many as expected. Raises CountChangedError if not.
 
-    Each is a command of its own, with its own row of history; a refusal stops none of the others.
+    Each is a command of its own, with its own row of history; a refusal stops none of the others. Under a
+    receipt key the jobs are settled first, and each has a receipt of its own: a repeat hears the same, and
+    does only what a failure left undone.
     """
-    if bulk.expected != found.count:
-        raise CountChangedError(f"{found.count} jobs fit now, not {bulk.expected}: look again with a dry run")
-    commands = [bulk.command(job.id) for job in found.done]
-    entries = committer.execute_many(commands, attrs.evolve(context, receipt_key=None))
+    plan: ManyPlan = committer.execute(
+        PlanMany(asked=bulk.asked, expected=bulk.expected or 0, found=_plan(found)), context
+    )
+    entries = committer.execute_many(
+        [bulk.command(job_id) for job_id in plan.job_ids],
+        context,
+        receipt_keys=[_key_of(context, job_id) for job_id in plan.job_ids],
+    )
     refused = [
-        Refused(job_id=job.id, code=entry.error.code, detail=str(entry.error))
-        for job, entry in zip(found.done, entries, strict=True)
+        Refused(job_id=job_id, code=entry.error.code, detail=str(entry.error))
+        for job_id, entry in zip(plan.job_ids, entries, strict=True)
         if isinstance(entry.error, DispatchError)
     ]
-    done = tuple(entry.answer() for entry in entries if not isinstance(entry.error, DispatchError))
-    return attrs.evolve(found, done=done, refused=tuple(refused))
+    return BulkReport(
+        count=plan.count,
+        done=tuple(entry.answer() for entry in entries if not isinstance(entry.error, DispatchError)),
+        refused=tuple(refused),
+        remaining=plan.remaining,
+        next=plan.next,
+    )
+
+
+def _plan(found: BulkReport) -> ManyPlan:
+    last = None if found.next is None else found.done[-1]
+    return ManyPlan(
+        count=found.count,
+        job_ids=tuple(job.id for job in found.done),
+        remaining=found.remaining,
+        last_us=None if last is None else last.created_us,
+    )
+
+
+def _key_of(context: Context, job_id: str) -> str | None:
+    # No caller's key has a line end in it, so this is nobody else's.
+    return None if context.receipt_key is None else f"{context.receipt_key}\n{job_id}"

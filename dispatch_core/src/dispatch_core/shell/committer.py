@@ -10,6 +10,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
+import attrs
+
 from dispatch_core.ports.storage import ChangeSet
 from dispatch_core.shell.batch import Entry, check, commit
 from dispatch_core.shell.handlers import HANDLERS
@@ -20,6 +22,7 @@ from dispatch_core.vocabulary.commands import Claim, Command
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import ClosedError, InvariantError, OverloadedError, StorageError
 
+ReceiptKeys = Sequence[str | None]
 LOG = logging.getLogger("dispatch_core")
 
 
@@ -30,8 +33,13 @@ class Committer(Protocol):
         """The command's answer, durable; or its refusal, raised."""
         ...
 
-    def execute_many(self, commands: Sequence[Command], context: Context) -> list[Entry]:
-        """Every command with its answer or refusal; they share batches. Raises StorageError."""
+    def execute_many(
+        self, commands: Sequence[Command], context: Context, *, receipt_keys: ReceiptKeys = ()
+    ) -> list[Entry]:
+        """Every command with its answer or refusal; they share batches. Raises StorageError.
+
+        ``receipt_keys`` gives each its own; without them they have that of the context.
+        """
         ...
 
     def stop_waiting(self) -> None:
@@ -60,6 +68,17 @@ class _Gate:
             raise InvariantError("a dispatcher does not survive fork(); make a new one in the child")
 
 
+def _each_in_its_context(
+    commands: Sequence[Command], context: Context, receipt_keys: ReceiptKeys
+) -> list[tuple[Command, Context]]:
+    if not receipt_keys:
+        return [(command, context) for command in commands]
+    return [
+        (command, attrs.evolve(context, receipt_key=key))
+        for command, key in zip(commands, receipt_keys, strict=True)
+    ]
+
+
 def _found_nothing(entry: Entry) -> bool:
     return isinstance(entry.command, Claim) and entry.error is None and entry.result == []
 
@@ -79,9 +98,11 @@ class DirectCommitter:
         self._commit([entry])
         return entry.answer()
 
-    def execute_many(self, commands: Sequence[Command], context: Context) -> list[Entry]:
+    def execute_many(
+        self, commands: Sequence[Command], context: Context, *, receipt_keys: ReceiptKeys = ()
+    ) -> list[Entry]:
         """Every command with its answer, in as few transactions as ``batch_commands_max`` allows."""
-        entries = [Entry(command, context) for command in commands]
+        entries = [Entry(*each) for each in _each_in_its_context(commands, context, receipt_keys)]
         size = self._house.settings.batch_commands_max
         for start in range(0, len(entries), size):
             self._commit(entries[start : start + size])
@@ -130,9 +151,11 @@ class GroupCommitter:
         entry.done.acquire()
         return entry.answer()
 
-    def execute_many(self, commands: Sequence[Command], context: Context) -> list[Entry]:
+    def execute_many(
+        self, commands: Sequence[Command], context: Context, *, receipt_keys: ReceiptKeys = ()
+    ) -> list[Entry]:
         """Every command with its answer; they share the writer's batches with everybody else's."""
-        entries = [self._hand(command, context) for command in commands]
+        entries = [self._hand(*each) for each in _each_in_its_context(commands, context, receipt_keys)]
         for entry in entries:
             entry.done.acquire()
         if failed := next((entry.error for entry in entries if isinstance(entry.error, StorageError)), None):

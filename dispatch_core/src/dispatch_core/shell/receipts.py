@@ -10,7 +10,7 @@ from dispatch_core.shell.wire import dumps, from_plain, to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
 from dispatch_core.vocabulary.clock import to_us
-from dispatch_core.vocabulary.commands import Command
+from dispatch_core.vocabulary.commands import Command, ManyPlan
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, HeartbeatAnswer
 from dispatch_core.vocabulary.errors import KeyReusedError
@@ -22,14 +22,14 @@ from dispatch_core.vocabulary.windows import Window
 
 _ANSWERS: Mapping[str, type] = {
     cls.__name__: cls
-    for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key, Pool, Window)
+    for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key, Pool, Window, ManyPlan)
 }
 
 
 def fingerprint(command: Command) -> str:
-    """What makes two commands the same: the verb and its whole body, how long a claim may wait and fresh secrets apart."""
+    """What makes two commands the same: the verb and its whole body, how long a claim may wait, fresh secrets and finds apart."""
     body = to_plain(command)
-    for apart in ("wait_s", "waited", "digest"):
+    for apart in ("wait_s", "waited", "digest", "found"):
         body.pop(apart, None)
     return hashlib.blake2b(
         f"{type(command).__name__} {dumps(body)}".encode("utf-8", "surrogatepass"), digest_size=16

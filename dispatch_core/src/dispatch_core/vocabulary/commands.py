@@ -351,6 +351,30 @@ class PurgeJob:
     unchanged_since_us: int
 
 
+@frozen(kw_only=True)
+class ManyPlan:
+    """The jobs that a verb for many is done to, of ``count`` that fit; ``last_us`` is set if some come after."""
+
+    count: int
+    job_ids: tuple[str, ...]
+    remaining: int
+    last_us: int | None
+
+    @property
+    def next(self) -> tuple[int, str] | None:
+        """Where the others begin: behind the last one of these."""
+        return None if self.last_us is None else (self.last_us, self.job_ids[-1])
+
+
+@frozen(kw_only=True)
+class PlanMany:
+    """Settle the jobs of a verb for many, if they are as many as expected. ``asked`` says what is wanted."""
+
+    asked: str
+    expected: int
+    found: ManyPlan
+
+
 JobReport = Renew | ReportProgress | Complete | Fail | GiveBack
 JobControl = Update | Cancel | Hold | Release | Assign | Requeue | Delete | Restore
 JobTimer = EndAttempt | FireTimer
@@ -368,4 +392,5 @@ Command = (
     | DenialCommand
     | PruneReceipt
     | PurgeJob
+    | PlanMany
 )

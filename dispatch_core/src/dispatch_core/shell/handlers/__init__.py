@@ -33,6 +33,7 @@ HANDLERS: Mapping[type, Handler] = {
     c.EndAttempt: time.END,
     c.PruneReceipt: time.PRUNE,
     c.PurgeJob: time.PURGE,
+    c.PlanMany: jobs.PLAN,
     WriteDenials: denials.WRITE,
     PurgeDenials: denials.PURGE,
 }

@@ -18,9 +18,10 @@ from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.bounds import plain_json
-from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, Submit, Update
+from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, ManyPlan, PlanMany, Submit, Update
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import (
+    CountChangedError,
     FieldProblem,
     InvalidCommandError,
     LimitExceededError,
@@ -155,6 +156,14 @@ def live_attempt_refs(command: JobControl, workspace: Workspace) -> Collection[R
     return [(RecordType.ATTEMPT, attempt_key(job.id, job.live_attempt))]
 
 
+def _settle(command: PlanMany, _context: Context, _workspace: Workspace) -> ManyPlan:
+    if command.found.count != command.expected:
+        raise CountChangedError(
+            f"{command.found.count} jobs fit now, not {command.expected}: look again with a dry run"
+        )
+    return command.found
+
+
 SUBMIT = Handler(phase=Phase.SUBMIT, needs=lambda _command: (), run=_submit)
 CONTROL = Handler(
     phase=Phase.CONTROL,
@@ -162,3 +171,4 @@ CONTROL = Handler(
     then=live_attempt_refs,
     run=_control,
 )
+PLAN = Handler(phase=Phase.CONTROL, needs=lambda _command: (), run=_settle)
