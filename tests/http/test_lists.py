@@ -14,7 +14,7 @@ from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings
-from tests.http.fleet import Fleet, insist, pointers, problem
+from tests.http.fleet import SESSION, Fleet, insist, pointers, problem
 
 LINES = "application/x-ndjson"
 
@@ -414,3 +414,76 @@ def test_every_engine_of_a_job_keeps_its_error(
         ("engine-2", "failed", "trouble 2", {"cpu_s": 2}),
         ("engine-3", "completed", None, None),
     ]
+
+
+@pytest.mark.checklist(91)
+def test_every_list_can_be_cut_to_some_fields(fleet: Fleet, client: TestClient) -> None:
+    """Keys, pools, windows, attempts and events, too; a name that is none is refused with a hint."""
+    lease = fleet.running()
+    job_id = lease["job_id"]
+    insist(client.simulate_post("/pools", json={"id": "nas", "capacity_bytes": 5}), 201)
+    ends_at = "2030-01-01T01:00:00Z"
+    insist(client.simulate_post("/windows", json={"engine_id": None, "ends_at": ends_at, "reason": "r"}), 201)
+    for path, name, fields, rows in (
+        ("/pools", "pools", "id,capacity_bytes", [{"id": "nas", "capacity_bytes": 5}]),
+        ("/windows", "windows", "reason", [{"reason": "r"}]),
+        (
+            f"/jobs/{job_id}/attempts",
+            "attempts",
+            "attempt,engine_id",
+            [{"attempt": 1, "engine_id": "engine-1"}],
+        ),
+        (
+            f"/jobs/{job_id}/history",
+            "events",
+            "event",
+            [{"event": "job-submitted"}, {"event": "job-granted"}],
+        ),
+        ("/keys", "keys", "name", []),
+    ):
+        assert insist(client.simulate_get(path, params={"fields": fields}), 200)[name] == rows
+        form = problem(client.simulate_get(path, params={"fields": fields + "x"}), 400, "invalid-parameter")
+        assert form["errors"][0]["parameter"] == "fields"
+    page = insist(client.simulate_get(f"/jobs/{job_id}/history", params={"fields": "event", "limit": 1}), 200)
+    (rest,) = insist(
+        client.simulate_get(
+            f"/jobs/{job_id}/history", params={"fields": "event", "cursor": page["next_cursor"]}
+        ),
+        200,
+    )["events"]
+    assert rest == {"event": "job-granted"}
+    assert lines(client, "/history/export", fields="event")[0] == {"event": "job-submitted"}
+
+
+@pytest.mark.checklist(46)
+def test_filters_are_combined(fleet: Fleet, client: TestClient, clock: ManualClock) -> None:
+    """A job must fit every filter that is given, and any of the values of one."""
+    first, second = fleet.submit()["id"], fleet.submit(hold=True)["id"]
+    clock.advance(10)
+    third = fleet.submit()["id"]
+    for job_id in (second, third):
+        insist(client.simulate_post(f"/jobs/{job_id}/cancel", json={}), 200)
+    assert sorted(ids(client, state="pending,cancelled", created_until="2030-01-01T00:00:05Z")) == sorted(
+        [first, second]
+    )
+    assert ids(client, state="cancelled", created_until="2030-01-01T00:00:05Z") == [second]
+    assert ids(
+        client, state="cancelled", updated_since="2030-01-01T00:00:05Z", kind="transcode", sort="-created_at"
+    ) == [third, second]
+    assert ids(client, state="cancelled", engine="engine-1") == []
+
+
+@pytest.mark.checklist(39)
+def test_versions_and_features_of_ffmpeg_decide_who_gets_a_job(fleet: Fleet, client: TestClient) -> None:
+    """What an engine's ffmpeg is and can do are facts; a job's requirements are judged by them, and explained."""
+    fleet.register("old", facts={"codec": ["h264"], "encoder": ["libx264"], "ffmpeg": "5.1.2", "hwaccel": []})
+    fleet.register(
+        "new", facts={"codec": ["h264"], "encoder": ["libx265"], "ffmpeg": "6.10", "hwaccel": ["vaapi"]}
+    )
+    wanted = ["ffmpeg >= 6.2", "encoder has libx265", "hwaccel has vaapi"]
+    job_id = fleet.submit(requirements=wanted)["id"]
+    params = {"engine_id": "old", "session": SESSION}
+    assert client.simulate_post("/queue/next_job", params=params).status_code == 204
+    told = insist(client.simulate_get(f"/jobs/{job_id}/explain", params={"engine_id": "old"}), 200)
+    assert "6.2" in str(told["engines"][0]["reasons"])
+    assert fleet.claim("new")["job_id"] == job_id

@@ -25,9 +25,14 @@ from dispatch_core.shell.forms import (
     window_form,
 )
 from dispatch_core.shell.lists import (
+    ATTEMPT_FIELDS,
     ENGINE_FIELDS,
+    EVENT_FIELDS,
     JOB_FIELDS,
     JOB_ORDERS,
+    KEY_FIELDS,
+    POOL_FIELDS,
+    WINDOW_FIELDS,
     JobFilter,
     checked_fields,
     filter_from_form,
@@ -41,11 +46,16 @@ from dispatch_core.shell.wire import dumps
 from dispatch_core.vocabulary.bounds import step
 
 __all__ = [
+    "ATTEMPT_FIELDS",
     "ENGINE_FIELDS",
     "ENGINE_ORDERS",
+    "EVENT_FIELDS",
     "JOB_FIELDS",
     "JOB_ORDERS",
+    "KEY_FIELDS",
+    "POOL_FIELDS",
     "TIMES",
+    "WINDOW_FIELDS",
     "Form",
     "JobFilter",
     "attempt_form",

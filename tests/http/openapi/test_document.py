@@ -11,7 +11,15 @@ import pytest
 from falcon.testing import Result, TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dispatch_core.forms import ENGINE_FIELDS, JOB_FIELDS
+from dispatch_core.forms import (
+    ATTEMPT_FIELDS,
+    ENGINE_FIELDS,
+    EVENT_FIELDS,
+    JOB_FIELDS,
+    KEY_FIELDS,
+    POOL_FIELDS,
+    WINDOW_FIELDS,
+)
 from dispatch_http.openapi.operations import OPERATIONS
 from docs.generate import OPENAPI, openapi
 from tests.http.fleet import Fleet, problem
@@ -114,8 +122,12 @@ def test_a_form_has_the_fields_that_are_described() -> None:
     """All of them and no other; some are left out only where callers ask for it."""
     assert tuple(properties("Job")) == JOB_FIELDS
     assert tuple(properties("Engine")) == ENGINE_FIELDS
+    forms = {"Key": KEY_FIELDS, "Pool": POOL_FIELDS, "Window": WINDOW_FIELDS, "Attempt": ATTEMPT_FIELDS}
+    for name, known in {**forms, "Event": EVENT_FIELDS}.items():
+        assert sorted(properties(name)) == sorted(known)
+        assert "required" not in SCHEMAS[name]
     assert "required" not in SCHEMAS["Job"]
-    assert SCHEMAS["Attempt"]["required"] == list(properties("Attempt"))
+    assert SCHEMAS["Status"]["required"] == list(properties("Status"))
 
 
 @pytest.mark.checklist(90)

@@ -8,13 +8,28 @@ from typing import Annotated, Any
 
 from attrs import frozen
 
-from dispatch_core.ports.storage import Query
-from dispatch_core.shell.forms import Form, engine_form, job_form, parse_instant
+from dispatch_core.ports.storage import Query, Recorded
+from dispatch_core.shell.forms import (
+    Form,
+    attempt_form,
+    engine_form,
+    job_form,
+    key_form,
+    parse_instant,
+    pool_form,
+    recorded_form,
+    window_form,
+)
 from dispatch_core.shell.parse import parse
+from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import Length
 from dispatch_core.vocabulary.engines import Engine, Profile, Seen, Wanted
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import Job, JobSpec, JobState, Text
+from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.pools import Pool, PoolRoom, PoolSpec
+from dispatch_core.vocabulary.records import RecordType
+from dispatch_core.vocabulary.windows import Window
 
 _SORTS: Mapping[str, str] = {
     "created_at": "created_us",
@@ -33,6 +48,26 @@ JOB_FIELDS = tuple(job_form(_JOB))
 """The fields of a job's form."""
 ENGINE_FIELDS = tuple(engine_form(_ENGINE, None))
 """The fields of an engine's form."""
+_KEY = Key(id="", tenant="", version=1, name="", scopes=(), digest="", created_us=0, updated_us=0)
+KEY_FIELDS = tuple(key_form(_KEY))
+"""The fields of a key's form."""
+_POOL = Pool(id="", tenant="", version=1, spec=PoolSpec(capacity_bytes=0), created_us=0, updated_us=0)
+POOL_FIELDS = tuple(pool_form(PoolRoom(_POOL, 0)))
+"""The fields of a pool's form."""
+_WINDOW = Window(
+    id="", tenant="", version=1, engine_id=None, from_us=0, until_us=0, reason="", actor="", updated_us=0
+)
+WINDOW_FIELDS = tuple(window_form(_WINDOW))
+"""The fields of a window's form."""
+_ATTEMPT = Attempt(
+    job_id="", number=1, tenant="", version=1, generation=1, incarnation="", engine_id="", session="",
+    granted_us=0, deadline_us=0, progress_at_us=0,
+)  # fmt: skip
+ATTEMPT_FIELDS = tuple(attempt_form(_ATTEMPT))
+"""The fields of an attempt's form."""
+_ROW = Recorded(ref=(RecordType.JOB, ""), tenant="", version=1, at_us=0, actor="", event="", data={})
+EVENT_FIELDS = tuple(recorded_form(_ROW))
+"""The fields of a history row's form."""
 
 Values = Annotated[tuple[Text, ...], Length(0, 50)]
 Time = str | None

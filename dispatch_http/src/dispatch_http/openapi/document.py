@@ -21,7 +21,15 @@ from dispatch_http.problems import MEDIA_TYPE as PROBLEM_TYPE
 from dispatch_http.problems import STATUS
 from dispatch_http.route import OPEN, Route, methods_of
 
-SLICED = ("Job", "Engine")  # callers may ask for some of their fields only
+SLICED = (
+    "Job",
+    "Engine",
+    "Key",
+    "Pool",
+    "Window",
+    "Attempt",
+    "Event",
+)  # callers may ask for some of their fields only
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PROBLEMS = (400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 503)
 

@@ -9,11 +9,14 @@ from attrs import frozen
 
 from dispatch_core import Job
 from dispatch_core.forms import (
+    ATTEMPT_FIELDS,
+    EVENT_FIELDS,
     JOB_FIELDS,
     attempt_form,
     edit_from_form,
     explanation_form,
     names_used,
+    only,
     parse,
     parse_instant,
     pointing_at,
@@ -131,11 +134,12 @@ class History:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """A page of its events, oldest first."""
-        asked = Asked(req, "cursor", "limit")
-        limit = page_limit(asked, self.desk)
+        asked = Asked(req, "cursor", "limit", "fields")
+        limit, fields = page_limit(asked, self.desk), asked.fields(EVENT_FIELDS)
         rows = self.desk.asking(req).history(job_id, after=asked.place(), limit=limit)
         events = [recorded_form(row) for row in rows]
-        send(resp, {"events": events, "next_cursor": events[-1]["cursor"] if len(events) == limit else None})
+        following = events[-1]["cursor"] if len(events) == limit else None
+        send(resp, {"events": [only(event, fields) for event in events], "next_cursor": following})
 
 
 @frozen
@@ -146,9 +150,9 @@ class Attempts:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         """All of them, first to last."""
-        Asked(req)
+        fields = Asked(req, "fields").fields(ATTEMPT_FIELDS)
         attempts = self.desk.asking(req).attempts(job_id)
-        send(resp, {"attempts": [attempt_form(attempt) for attempt in attempts]})
+        send(resp, {"attempts": [only(attempt_form(attempt), fields) for attempt in attempts]})
 
 
 @frozen

@@ -6,7 +6,7 @@ import falcon
 from attrs import frozen
 
 from dispatch_core import Key
-from dispatch_core.forms import TIMES, key_form, parse, parse_instant, pointing_at
+from dispatch_core.forms import KEY_FIELDS, TIMES, key_form, only, parse, parse_instant, pointing_at
 from dispatch_http.answers import send
 from dispatch_http.desk import Desk
 from dispatch_http.forms import NewKey, Rotation
@@ -21,9 +21,10 @@ class Keys:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All that are not revoked; revoked ones too if asked for."""
-        asked = Asked(req, "tenant", "revoked")
+        asked = Asked(req, "tenant", "revoked", "fields")
+        fields = asked.fields(KEY_FIELDS)
         keys = self.desk.asking(req).keys(tenant=asked.text("tenant"), revoked=asked.flag("revoked"))
-        send(resp, {"keys": [key_form(key) for key in keys]})
+        send(resp, {"keys": [only(key_form(key), fields) for key in keys]})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make one. ``text`` is what its holder presents."""

@@ -10,7 +10,15 @@ import falcon
 from attrs import frozen
 
 from dispatch_core import BulkReport, FieldProblem, InvalidCommandError, Query
-from dispatch_core.forms import JOB_FIELDS, bulk_form, filter_from_form, parse, recorded_form
+from dispatch_core.forms import (
+    EVENT_FIELDS,
+    JOB_FIELDS,
+    bulk_form,
+    filter_from_form,
+    only,
+    parse,
+    recorded_form,
+)
 from dispatch_http.answers import send, send_lines
 from dispatch_http.desk import Desk
 from dispatch_http.forms import ManyJobs, ManyJobsBecause
@@ -44,9 +52,10 @@ class HistoryExport:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Send them in the order in which they happened; ``cursor`` goes on behind an event seen before."""
-        asked = Asked(req, "cursor")
+        asked = Asked(req, "cursor", "fields")
+        fields = asked.fields(EVENT_FIELDS)
         rows = self.desk.asking(req).export_events(asked.place(), page=EXPORT_PAGE)
-        send_lines(req, resp, map(recorded_form, rows))
+        send_lines(req, resp, (only(recorded_form(row), fields) for row in rows))
 
 
 @frozen

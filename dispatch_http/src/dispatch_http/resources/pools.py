@@ -8,7 +8,7 @@ import falcon
 from attrs import frozen
 
 from dispatch_core import Dispatcher, Pool, PoolRoom, UnknownPoolError
-from dispatch_core.forms import parse, pool_form
+from dispatch_core.forms import POOL_FIELDS, only, parse, pool_form
 from dispatch_http.answers import send
 from dispatch_http.desk import Desk
 from dispatch_http.forms import MeasuredPool, Nothing, new_pool
@@ -34,8 +34,8 @@ class Pools:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List them by id."""
-        Asked(req)
-        send(resp, {"pools": [pool_form(room) for room in self.desk.asking(req).pools.list()]})
+        fields = Asked(req, "fields").fields(POOL_FIELDS)
+        send(resp, {"pools": [only(pool_form(room), fields) for room in self.desk.asking(req).pools.list()]})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make one; 409 if the tenant has one of this id."""

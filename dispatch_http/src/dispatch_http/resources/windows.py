@@ -5,7 +5,7 @@ from __future__ import annotations
 import falcon
 from attrs import frozen
 
-from dispatch_core.forms import TIMES, parse, parse_instant, pointing_at, window_form
+from dispatch_core.forms import TIMES, WINDOW_FIELDS, only, parse, parse_instant, pointing_at, window_form
 from dispatch_http.answers import send
 from dispatch_http.desk import Desk
 from dispatch_http.forms import Plan
@@ -20,8 +20,11 @@ class Windows:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List those that are not over."""
-        Asked(req)
-        send(resp, {"windows": [window_form(each) for each in self.desk.asking(req).windows.list()]})
+        fields = Asked(req, "fields").fields(WINDOW_FIELDS)
+        send(
+            resp,
+            {"windows": [only(window_form(each), fields) for each in self.desk.asking(req).windows.list()]},
+        )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Plan one."""

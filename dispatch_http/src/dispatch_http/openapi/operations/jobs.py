@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dispatch_core import Edit, EngineId, JobSpec
-from dispatch_core.forms import JOB_FIELDS, JOB_ORDERS
+from dispatch_core.forms import ATTEMPT_FIELDS, EVENT_FIELDS, JOB_FIELDS, JOB_ORDERS
 from dispatch_http import forms
 from dispatch_http.openapi import answers
 from dispatch_http.openapi.operations.operation import (
@@ -139,12 +139,13 @@ JOBS: Mapping[str, Operation] = {
     "GET /jobs/{job_id}/history": Operation(
         name="jobHistory",
         words="What became of a job, one row a version, oldest first.",
-        query=(LIMIT, PLACE),
+        query=(LIMIT, PLACE, fields(EVENT_FIELDS)),
         answers={200: Answer(kind=answers.EventPage)},
     ),
     "GET /jobs/{job_id}/attempts": Operation(
         name="jobAttempts",
         words="Every attempt, first to last.",
+        query=(fields(ATTEMPT_FIELDS),),
         answers={200: Answer(kind=answers.Attempts)},
     ),
     "GET /jobs/{job_id}/attempts/{number}": Operation(
@@ -159,7 +160,7 @@ JOBS: Mapping[str, Operation] = {
     "GET /history/export": Operation(
         name="exportHistory",
         words="All events in their order, one a line, sent in chunks.",
-        query=(PLACE,),
+        query=(PLACE, fields(EVENT_FIELDS)),
         refusals=NOT_ACCEPTABLE,
         answers={200: Answer(kind=answers.Event, media_type=LINES)},
     ),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dispatch_core import Text
+from dispatch_core.forms import KEY_FIELDS
 from dispatch_http import forms
 from dispatch_http.openapi import answers
-from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation, Parameter, flag
+from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation, Parameter, fields, flag
 
 KEYS: Mapping[str, Operation] = {
     "GET /keys": Operation(
@@ -16,6 +17,7 @@ KEYS: Mapping[str, Operation] = {
         query=(
             Parameter("tenant", Text, "Only those of this tenant."),
             flag("revoked", "Those that are revoked, too."),
+            fields(KEY_FIELDS),
         ),
         answers={200: Answer(kind=answers.Keys)},
     ),

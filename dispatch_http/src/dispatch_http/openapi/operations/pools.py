@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from dispatch_core import PoolSpec
+from dispatch_core.forms import POOL_FIELDS
 from dispatch_http import forms
-from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation
+from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation, fields
 from dispatch_http.openapi.schemas import Instant
 
 
@@ -42,6 +43,7 @@ POOLS: Mapping[str, Operation] = {
     "GET /pools": Operation(
         name="listPools",
         words="All storage pools and what is free in them.",
+        query=(fields(POOL_FIELDS),),
         answers={200: Answer(kind=Pools)},
         links={"pools": ("getPool", "editPool", "reportPool", "deletePool")},
     ),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dispatch_core.forms import WINDOW_FIELDS
 from dispatch_http import forms
 from dispatch_http.openapi import answers
-from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation
+from dispatch_http.openapi.operations.operation import CONFLICT, Answer, Operation, fields
 
 WINDOWS: Mapping[str, Operation] = {
     "GET /windows": Operation(
         name="listWindows",
         words="Maintenance windows that are not over, the first to begin first.",
+        query=(fields(WINDOW_FIELDS),),
         answers={200: Answer(kind=answers.Windows)},
         links={"windows": ("endWindow",)},
     ),
