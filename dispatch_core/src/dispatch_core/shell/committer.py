@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -12,18 +11,17 @@ from typing import Any, Protocol
 
 import attrs
 
-from dispatch_core.ports.storage import ChangeSet
 from dispatch_core.shell.batch import Entry, check, commit
 from dispatch_core.shell.handlers import HANDLERS
 from dispatch_core.shell.handlers.handler import Phase
 from dispatch_core.shell.house import House
+from dispatch_core.shell.turns import Turns, found_nothing
 from dispatch_core.shell.waiting import Handed, Parked
 from dispatch_core.vocabulary.commands import Claim, Command
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import ClosedError, InvariantError, OverloadedError, StorageError
 
 ReceiptKeys = Sequence[str | None]
-LOG = logging.getLogger("dispatch_core")
 
 
 class Committer(Protocol):
@@ -68,19 +66,16 @@ class _Gate:
             raise InvariantError("a dispatcher does not survive fork(); make a new one in the child")
 
 
-def _each_in_its_context(
+def each_in_its_context(
     commands: Sequence[Command], context: Context, receipt_keys: ReceiptKeys
 ) -> list[tuple[Command, Context]]:
+    """Commands with the context each is decided in; ``receipt_keys`` gives each its own."""
     if not receipt_keys:
         return [(command, context) for command in commands]
     return [
         (command, attrs.evolve(context, receipt_key=key))
         for command, key in zip(commands, receipt_keys, strict=True)
     ]
-
-
-def _found_nothing(entry: Entry) -> bool:
-    return isinstance(entry.command, Claim) and entry.error is None and entry.result == []
 
 
 class DirectCommitter:
@@ -102,7 +97,7 @@ class DirectCommitter:
         self, commands: Sequence[Command], context: Context, *, receipt_keys: ReceiptKeys = ()
     ) -> list[Entry]:
         """Every command with its answer, in as few transactions as ``batch_commands_max`` allows."""
-        entries = [Entry(*each) for each in _each_in_its_context(commands, context, receipt_keys)]
+        entries = [Entry(*each) for each in each_in_its_context(commands, context, receipt_keys)]
         size = self._house.settings.batch_commands_max
         for start in range(0, len(entries), size):
             self._commit(entries[start : start + size])
@@ -113,7 +108,7 @@ class DirectCommitter:
         with self._lock:
             self._gate.check()
             commit(self._house, entries)
-            unserved = [entry for entry in entries if _found_nothing(entry)]
+            unserved = [entry for entry in entries if found_nothing(entry)]
             if unserved and self._house.storage.traits.shared:
                 self._house.forget()  # memory may be behind another server's submits: look once more
                 commit(self._house, unserved)
@@ -139,7 +134,7 @@ class GroupCommitter:
         self._door = threading.Lock()
         self._queue: SimpleQueue[Handed | None] = SimpleQueue()
         self._parked = Parked(house)
-        self._stopped_waiting = False
+        self._turns = Turns(house, self._parked, _finish)
         self._writer = threading.Thread(target=self._write, name="dispatch-writer", daemon=True)
         self._unlisten = house.storage.listen(lambda _buckets: self._poke())
         self._writer.start()
@@ -155,7 +150,7 @@ class GroupCommitter:
         self, commands: Sequence[Command], context: Context, *, receipt_keys: ReceiptKeys = ()
     ) -> list[Entry]:
         """Every command with its answer; they share the writer's batches with everybody else's."""
-        entries = [self._hand(*each) for each in _each_in_its_context(commands, context, receipt_keys)]
+        entries = [self._hand(*each) for each in each_in_its_context(commands, context, receipt_keys)]
         for entry in entries:
             entry.done.acquire()
         if failed := next((entry.error for entry in entries if isinstance(entry.error, StorageError)), None):
@@ -187,7 +182,7 @@ class GroupCommitter:
 
     def stop_waiting(self) -> None:
         """Answer waiting claims with nothing, and let none wait from now on."""
-        self._stopped_waiting = True
+        self._turns.stopped_waiting = True
         self._queue.put(None)
 
     def close(self) -> None:
@@ -205,20 +200,9 @@ class GroupCommitter:
         try:
             again: list[Handed] = []
             while not (self._gate.closed and self._queue.empty() and not again and not self._parked):
-                again = self._turn(again)
+                again = self._turns.take(again + self._arrived(block=not again))
         finally:
             self._abandon()
-
-    def _turn(self, again: list[Handed]) -> list[Handed]:
-        """One batch; the claims to decide once more in the next."""
-        entries = again + self._arrived(block=not again)
-        again = self._woken(self._serve(entries)) if entries else []
-        again += self._parked.due()
-        if not self._stopped_waiting:
-            return again
-        for entry in again + self._parked.all():
-            self._finish(entry)
-        return []
 
     def _abandon(self) -> None:
         """However the writer ends, nobody is left waiting for it."""
@@ -231,7 +215,7 @@ class GroupCommitter:
             entry.error = entry.error or (
                 None if entry.result is not None else ClosedError("the writer has ended")
             )
-            self._finish(entry)
+            _finish(entry)
 
     def _arrived(self, *, block: bool) -> list[Handed]:
         found: list[Handed] = []
@@ -246,32 +230,6 @@ class GroupCommitter:
             pass
         return found
 
-    def _serve(self, entries: Sequence[Handed]) -> list[ChangeSet]:
-        changes = self._try(entries)
-        for entry in entries:
-            if self._may_wait(entry):
-                self._parked.add(entry)
-            else:
-                self._finish(entry)
-        return changes
 
-    def _try(self, entries: Sequence[Handed]) -> list[ChangeSet]:
-        try:
-            return commit(self._house, entries)
-        except Exception as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
-            for entry in entries:
-                entry.error = error
-            return []
-
-    def _woken(self, changes: Sequence[ChangeSet]) -> list[Handed]:
-        try:
-            return self._parked.woken(changes)
-        except Exception:  # a rule that raises must not end the writer, and with it everybody's answers
-            LOG.exception("choosing whom to wake failed; every waiting claim looks for itself")
-            return self._parked.all()
-
-    def _may_wait(self, entry: Handed) -> bool:
-        return _found_nothing(entry) and not self._stopped_waiting and monotonic() < entry.until
-
-    def _finish(self, entry: Handed) -> None:
-        entry.done.release()
+def _finish(entry: Handed) -> None:
+    entry.done.release()

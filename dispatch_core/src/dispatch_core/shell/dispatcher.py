@@ -52,13 +52,13 @@ T = TypeVar("T")
 class Dispatcher:
     """Gives every job to the engine that should run it, over any store.
 
-    Without ``group_commit`` every call is one transaction in the caller's thread and no thread is
-    started. With it, one writer thread commits everything that is queued together; that is faster for
-    many threads, and claims may wait. Thread-safe either way. All verbs raise InvalidCommandError for
-    unfit input, a CommandRejectedError if the present state refuses, a StorageError if the store fails.
+    Without ``group_commit`` every call is one transaction in the caller's thread and no thread is started.
+    With it, one writer thread commits all that is queued together: faster for many threads, and claims may
+    wait. Thread-safe either way. A ``committer`` of one's own takes their place. Verbs raise InvalidCommandError
+    for unfit input, a CommandRejectedError if the present state refuses, a StorageError if the store fails.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one per part that may be replaced
         self,
         storage: Storage,
         *,
@@ -71,6 +71,7 @@ class Dispatcher:
         secrets: SecretSource | None = None,
         observers: Sequence[Observer] = (),
         group_commit: bool = False,
+        committer: Callable[[House], Committer] | None = None,
     ) -> None:
         settings = settings or Settings()
         self._house = House(
@@ -84,7 +85,8 @@ class Dispatcher:
             secrets=secrets or RandomSecrets(),
             observers=tuple(observers),
         )
-        self._committer: Committer = (GroupCommitter if group_commit else DirectCommitter)(self._house)
+        committer = committer or (GroupCommitter if group_commit else DirectCommitter)
+        self._committer = committer(self._house)
         self._maintenance = Maintenance(self._house, self._committer)
         self._context = LOCAL
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
@@ -38,10 +38,14 @@ class Handed(Entry):
 class Parked:
     """The waiting claims of one writer. Only as many are decided again as gained work, best engine first."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(
+        self, house: House, now_s: Callable[[], float] = monotonic, *, floor_s: float | None = None
+    ) -> None:
         self._house = house
+        self._now_s = now_s
+        self._floor_s = house.settings.poll_floor_s if floor_s is None else floor_s
         self._entries: list[Handed] = []
-        self._looked_at = monotonic()
+        self._looked_at = now_s()
         self.look_again = False
         self._offers: dict[str, tuple[Job, set[int]]] = {}
 
@@ -54,6 +58,14 @@ class Parked:
             entry.command = attrs.evolve(entry.command, waited=True)
         self._entries.append(entry)
 
+    def may_wait(self, entry: Handed) -> bool:
+        """Whether a claim's time is not up yet."""
+        return self._now_s() < entry.until
+
+    def remove(self, entry: Handed) -> None:
+        """A claim whose caller is gone."""
+        self._take({id(entry)})
+
     def all(self) -> list[Handed]:
         """Take out every claim."""
         taken, self._entries = self._entries, []
@@ -63,19 +75,23 @@ class Parked:
         """How long the writer may sleep before a claim's time is up or the poll floor is reached."""
         if not self._entries:
             return IDLE_S
-        floor = self._looked_at + self._house.settings.poll_floor_s
-        return max(min(floor, *(entry.until for entry in self._entries)) - monotonic(), 0.0)
+        floor = self._looked_at + self._floor_s
+        return max(min(floor, *(entry.until for entry in self._entries)) - self._now_s(), 0.0)
 
     def due(self) -> list[Handed]:
         """Claims to decide once more: those whose time is up, and at the poll floor all of them."""
-        now = monotonic()
-        if self.look_again or now >= self._looked_at + self._house.settings.poll_floor_s:
-            self._looked_at = now
-            if self.look_again or self._house.storage.traits.shared:
-                self._house.forget()
-            self.look_again = False
-            return self.all()
+        now = self._now_s()
+        if self.look_again or now >= self._looked_at + self._floor_s:
+            return self.look()
         return self._take({id(entry) for entry in self._entries if entry.until <= now})
+
+    def look(self) -> list[Handed]:
+        """The poll floor: all of them, and memory may be behind another server."""
+        self._looked_at = self._now_s()
+        if self.look_again or self._house.storage.traits.shared:
+            self._house.forget()
+        self.look_again = False
+        return self.all()
 
     def woken(self, changes: Sequence[ChangeSet]) -> list[Handed]:
         """The claims to decide once more: one per job on offer, best engine first, and changed engines'.

@@ -34,11 +34,17 @@ class MemoryStorage:
 
     Transactions are optimistic: each call sees what is committed at that moment, ``save`` checks versions
     and stages, and the end of the block checks again and applies, so that an exception leaves no trace.
-    Nothing is locked in between, and a transaction does not see its own save.
+    Nothing is locked in between, and a transaction does not see its own save. Not ``shared`` is a promise
+    that only one dispatcher will ever use it, which then need not read again what it knows.
     """
 
     def __init__(
-        self, clock: Clock = _SYSTEM_CLOCK, *, incarnation: str | None = None, server_id: str = "local"
+        self,
+        clock: Clock = _SYSTEM_CLOCK,
+        *,
+        incarnation: str | None = None,
+        server_id: str = "local",
+        shared: bool = True,
     ) -> None:
         self.server_id = server_id
         self._clock = clock
@@ -46,10 +52,11 @@ class MemoryStorage:
         self._tables = Tables()
         self._listeners = Listeners()
         self._closed = False
+        self._shared = shared
 
     @property
     def traits(self) -> StorageTraits:
-        return StorageTraits(name="memory", shared=True, durable=False)
+        return StorageTraits(name="memory", shared=self._shared, durable=False)
 
     @property
     def incarnation(self) -> str:
