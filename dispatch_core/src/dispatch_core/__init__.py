@@ -10,6 +10,7 @@ from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.explanation import (
     ClaimExplanation,
     EngineAnswer,
+    FallAhead,
     JobExplanation,
     JobVerdict,
     Reason,
@@ -90,6 +91,7 @@ from dispatch_core.vocabulary.jobs import (
     JobSize,
     JobSpec,
     JobState,
+    LadderStep,
     Natural,
     Note,
     Pin,
@@ -98,6 +100,7 @@ from dispatch_core.vocabulary.jobs import (
     Retry,
     Text,
     Timeouts,
+    Wish,
 )
 from dispatch_core.vocabulary.keys import Key, KeyName, TenantName, context_of
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
@@ -154,6 +157,7 @@ __all__ = [
     "FactType",
     "FactValue",
     "Fail",
+    "FallAhead",
     "FieldProblem",
     "FifoPolicy",
     "FlowPolicy",
@@ -178,6 +182,7 @@ __all__ = [
     "Key",
     "KeyName",
     "KeyReusedError",
+    "LadderStep",
     "Lease",
     "LeaseLostError",
     "LeaseStatus",
@@ -247,6 +252,7 @@ __all__ = [
     "Wanted",
     "WantedState",
     "Window",
+    "Wish",
     "WrongStateError",
     "context_of",
     "lowest",

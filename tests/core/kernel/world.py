@@ -9,6 +9,7 @@ from attrs import define, field
 
 from dispatch_core.kernel.evolve import evolve, evolve_attempt
 from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.kernel.pacing import paced
 from dispatch_core.kernel.terms import Decision, Terms, enter, ttl_at
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Progress
@@ -43,6 +44,7 @@ class World:
             job_id="job-1", tenant="t", spec=self.spec, state=into, held="hold" if self.spec.hold else None,
             ttl_at_us=ttl_at(draft, self.now, into),
         )  # fmt: skip
+        event = paced(None, event, self.now)
         self.history.append((event, self.now))
         self.job = placed(evolve(None, event, self.now))
 

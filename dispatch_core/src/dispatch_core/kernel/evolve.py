@@ -6,6 +6,7 @@ from typing import assert_never
 
 import attrs
 
+from dispatch_core.kernel.ladder import asked_for, fallen
 from dispatch_core.vocabulary.attempts import Attempt, Outcome, Progress
 from dispatch_core.vocabulary.events import (
     AttemptFailed,
@@ -18,6 +19,7 @@ from dispatch_core.vocabulary.events import (
     JobEdited,
     JobEvent,
     JobFailed,
+    JobFellBack,
     JobGranted,
     JobHeld,
     JobPinned,
@@ -28,6 +30,7 @@ from dispatch_core.vocabulary.events import (
     LeaseGivenBack,
     LeaseResumed,
     LimitExceeded,
+    MovesLadder,
     PinEnded,
     TimerRestamped,
 )
@@ -35,6 +38,8 @@ from dispatch_core.vocabulary.jobs import Job, JobState
 
 IDLE: dict[str, object] = {"engine_id": None, "cancel_reason": None, "grace_at_us": None}
 """What a job that leaves its lease no longer has."""
+FOOT: dict[str, object] = {"step": 0, "asked": None}
+"""Where a ladder begins."""
 
 
 def evolve(job: Job | None, event: JobEvent, at_us: int) -> Job:
@@ -44,6 +49,8 @@ def evolve(job: Job | None, event: JobEvent, at_us: int) -> Job:
     assert job is not None
     at_us = max(at_us, job.updated_us)  # record times never decrease, whatever the clock does
     changes = _changes(job, event, at_us)
+    if isinstance(event, MovesLadder):
+        changes |= {"fall_at_us": event.fall_at_us, "fall_left_us": event.fall_left_us}
     if changes.get("state", JobState.PENDING) is not JobState.PENDING:
         changes["ready"] = None  # only pending jobs wait in a lane; where, the policy says afterwards
     return attrs.evolve(job, version=job.version + 1, updated_us=at_us, **changes)  # type: ignore[arg-type]  # the names are Job's own
@@ -60,6 +67,8 @@ def _submitted(event: JobSubmitted, at_us: int) -> Job:
         updated_us=at_us,
         held=event.held,
         ttl_at_us=event.ttl_at_us,
+        fall_at_us=event.fall_at_us,
+        fall_left_us=event.fall_left_us,
     )
 
 
@@ -85,13 +94,9 @@ def _changes(job: Job, event: JobEvent, at_us: int) -> dict[str, object]:
         case JobRequeued():
             return _requeued(job, event)
         case JobEdited():
-            kept = None if event.drop_attempt else job.live_attempt
-            return {
-                "spec": event.spec,
-                "state": event.into,
-                "ttl_at_us": event.ttl_at_us,
-                "live_attempt": kept,
-            }
+            return _edited(job, event)
+        case JobFellBack():
+            return fallen(job, event)
         case TimerRestamped():
             return {"retry_at_us": event.retry_at_us, "grace_at_us": event.grace_at_us}
         case JobHeld() | HoldReleased() | JobPinned() | PinEnded() | JobDeleted() | JobRestored():
@@ -113,6 +118,8 @@ def _on_lease(job: Job, event: JobGranted | LeaseResumed) -> dict[str, object]:
         return lease
     return {
         **lease,
+        "fall_at_us": None,
+        "fall_left_us": None,
         "live_attempt": event.attempt,
         "last_attempt": event.attempt,
         "attempts_used": job.attempts_used + 1,
@@ -140,13 +147,27 @@ def _off_lease(
 
 
 def _ended(at_us: int) -> dict[str, object]:
-    return {**IDLE, "live_attempt": None, "retry_at_us": None, "ttl_at_us": None, "ended_us": at_us}
+    over = {"retry_at_us": None, "ttl_at_us": None, "fall_at_us": None, "fall_left_us": None}
+    return {**IDLE, **over, "live_attempt": None, "ended_us": at_us}
+
+
+def _edited(job: Job, event: JobEdited) -> dict[str, object]:
+    kept = None if event.drop_attempt else job.live_attempt
+    foot = FOOT if event.anew else {}
+    return {
+        "spec": event.spec,
+        "state": event.into,
+        "ttl_at_us": event.ttl_at_us,
+        "live_attempt": kept,
+        **foot,
+    }
 
 
 def _requeued(job: Job, event: JobRequeued) -> dict[str, object]:
     fresh = {"attempts_used": 0, "give_backs": 0, "ended_us": None, "result": None, "error": None}
     waits = {"live_attempt": None, "retry_at_us": None, "ttl_at_us": event.ttl_at_us}
-    return {"state": event.into, "generation": job.generation + 1, **IDLE, **fresh, **waits}
+    foot = {"spec": asked_for(job), **FOOT}
+    return {"state": event.into, "generation": job.generation + 1, **IDLE, **fresh, **waits, **foot}
 
 
 def _marks(

@@ -33,6 +33,17 @@ def broken_laws(job: Job, attempts: Collection[Attempt], give_backs_max: int = 1
     """Every law that this job and its attempts break, in words."""
     yield from _attempt_laws(job, attempts, give_backs_max)
     yield from _state_laws(job)
+    yield from _ladder_laws(job)
+
+
+def _ladder_laws(job: Job) -> Iterator[str]:
+    if not 0 <= job.step <= len(job.spec.ladder) or (job.step > 0) != (job.asked is not None):
+        yield f"{job.id}: step {job.step} of {len(job.spec.ladder)}, asked for {job.asked}"
+    runs, stands = job.fall_at_us is not None, job.fall_left_us is not None
+    if (runs and not job.claimable) or (stands and (job.claimable or job.state.terminal)):
+        yield f"{job.id}: its ladder runs ({runs}) or stands still ({stands}) in {job.state}"
+    if (runs or stands) and (job.live_attempt is not None or job.step == len(job.spec.ladder)):
+        yield f"{job.id}: its ladder goes on from step {job.step}, with attempt {job.live_attempt}"
 
 
 def _attempt_laws(job: Job, attempts: Collection[Attempt], give_backs_max: int) -> Iterator[str]:

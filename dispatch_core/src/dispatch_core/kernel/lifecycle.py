@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 import attrs
 from attrs import frozen
 
+from dispatch_core.kernel.ladder import asked_for, fall
 from dispatch_core.kernel.leases import beat, end_cause, grant, refuse_lost, restamped, resume
+from dispatch_core.kernel.pacing import paced
 from dispatch_core.kernel.table import TABLE, Verb, variant_of, verb_of
 from dispatch_core.kernel.terms import Decision, Terms, edited_ttl, enter, ttl_at
+from dispatch_core.kernel.waits import restamp
 from dispatch_core.vocabulary.attempts import Attempt
-from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.commands import (
     UNSET,
     Assign,
@@ -55,7 +57,6 @@ from dispatch_core.vocabulary.events import (
     LeaseGivenBack,
     LimitExceeded,
     PinEnded,
-    TimerRestamped,
 )
 from dispatch_core.vocabulary.jobs import Job, JobError, JobState, Pin
 
@@ -99,7 +100,8 @@ def decide(job: Job, attempt: Attempt | None, command: JobCommand, now: int, ter
     if isinstance(command, EndAttempt) and (early := _before_the_end(job, attempt, command, now, terms)):
         return early
     cell = TABLE[variant_of(job), verb]
-    return CELLS[cell](Case(job, attempt, now, terms), command)
+    decision = CELLS[cell](Case(job, attempt, now, terms), command)
+    return attrs.evolve(decision, events=tuple(paced(job, each, now) for each in decision.events))
 
 
 def _before_the_end(
@@ -296,12 +298,14 @@ def _due(case: Case, command: JobCommand) -> Decision:
     if job.due_us is None or (command.paused and job.live_attempt is not None):
         return Decision()
     if job.due_us > now:
-        return _restamp(case)
+        return restamp(job, now, case.terms)
     if job.state is not JobState.ASSIGNED and job.pin and job.pin.until_us == job.due_us:
         return _happened(PinEnded(cause="pin-end"))
     match job.state:
         case JobState.ASSIGNED:
             return _happened(_cancelled(case))
+        case JobState.PENDING if job.ttl_at_us != job.due_us:
+            return Decision() if command.paused else _happened(fall(job))
         case JobState.PENDING:
             return _happened(
                 JobFailed(error=_policy(f"not granted within {job.spec.timeouts.queue_s or 0:g} s"))
@@ -322,22 +326,6 @@ def _policy(message: str) -> JobError:
     return JobError(failure_class="policy", message=message, retryable=False)
 
 
-def _restamp(case: Case) -> Decision:
-    """A wait that lies further ahead than its own maximum was stamped before the clock jumped back."""
-    job, terms = case.job, case.terms
-    granted = (
-        job.retry_at_us or 0
-    ) - job.updated_us  # a policy of one's own may wait longer than the spec says
-    longest = max(to_us(job.spec.retry.delay_max_s), granted)
-    longest = longest if job.live_attempt is None else terms.late_report_us
-    retry_at, grace_at = job.retry_at_us, job.grace_at_us
-    if job.state is JobState.FAILED_RETRY and retry_at is not None and retry_at > case.now + longest:
-        return _happened(TimerRestamped(retry_at_us=case.now + longest, grace_at_us=None))
-    if job.cancel_asked and grace_at is not None and grace_at > case.now + terms.cancel_grace_us:
-        return _happened(TimerRestamped(retry_at_us=None, grace_at_us=case.now + terms.cancel_grace_us))
-    return Decision()
-
-
 # ----- what people ask
 
 
@@ -347,16 +335,18 @@ def _edit(case: Case, command: JobCommand) -> Decision:
     if command.if_version is not None and command.if_version != job.version:
         raise VersionMismatchError(f"{job.id} is at version {job.version}, not {command.if_version}")
     wanted = {name: getattr(edit, name) for name in EDITABLE}
-    spec = attrs.evolve(job.spec, **{name: value for name, value in wanted.items() if value is not UNSET})
+    base = asked_for(job) if edit.wish else job.spec
+    spec = attrs.evolve(base, **{name: value for name, value in wanted.items() if value is not UNSET})
     if spec.retry != job.spec.retry and spec.retry.max_attempts <= job.attempts_used:
         message = f"must stay above the {job.attempts_used} attempts already used"
         raise InvalidCommandError([FieldProblem("/retry/max_attempts", message)])
-    if spec == job.spec:
+    if spec == job.spec and not (edit.wish and job.step):
         return Decision()
     edited = attrs.evolve(job, spec=spec, ttl_at_us=edited_ttl(job, spec.timeouts.queue_s))
     into = job.state if job.state is JobState.FAILED_RETRY else enter(edited, case.now)
     ttl = ttl_at(edited, case.now, into)
-    return _happened(JobEdited(spec=spec, into=into, ttl_at_us=ttl, drop_attempt=edit.work))
+    anew = edit.wish and bool(spec.ladder or job.spec.ladder)
+    return _happened(JobEdited(spec=spec, into=into, ttl_at_us=ttl, drop_attempt=edit.work, anew=anew))
 
 
 def _reorder(case: Case, command: JobCommand) -> Decision:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from dispatch_core.kernel.estimates import Observed
-from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
+from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, FallAhead, JobExplanation
 from dispatch_core.ports.storage import Recorded
 from dispatch_core.shell.bulk import BulkReport
 from dispatch_core.shell.parse import parse
@@ -22,7 +22,7 @@ from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
 from dispatch_core.vocabulary.commands import Edit
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Job, JobError, JobSize, JobSpec
+from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Job, JobError, JobSize, JobSpec, Wish
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.windows import Window
@@ -180,6 +180,10 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "parameters": spec.parameters,
         "size": size_form(spec.size),
         "requirements": list(spec.requirements),
+        "ladder": [to_plain(each) for each in spec.ladder],
+        "step": job.step,
+        "asked": None if job.asked is None else _wish_form(job.asked),
+        "falls_back_at": instant(job.fall_at_us),
         "pool": spec.pool,
         "retry": _all(spec.retry),
         "max_attempts_effective": min(spec.retry.max_attempts, attempts_cap),
@@ -204,6 +208,10 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "result": job.result,
         "error": error_form(job.error),
     }
+
+
+def _wish_form(wish: Wish) -> Form:
+    return {"requirements": list(wish.requirements), "parameters": wish.parameters}
 
 
 def _all(value: object) -> Form:
@@ -378,6 +386,16 @@ def explanation_form(explanation: JobExplanation) -> Form:
             }
             for answer in explanation.engines
         ],
+        "fall_back": None if explanation.fall_back is None else _fall_form(explanation.fall_back),
+    }
+
+
+def _fall_form(ahead: FallAhead) -> Form:
+    return {
+        "step": ahead.step,
+        "next_at": instant(ahead.next_at_us),
+        "at": instant(ahead.at_us),
+        "engines": list(ahead.engines),
     }
 
 

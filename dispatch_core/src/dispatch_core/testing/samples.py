@@ -27,10 +27,12 @@ from dispatch_core.vocabulary.jobs import (
     JobSize,
     JobSpec,
     JobState,
+    LadderStep,
     Pin,
     Ready,
     Retry,
     Timeouts,
+    Wish,
 )
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import Pool, PoolSpec
@@ -138,6 +140,7 @@ _ERROR = JobError(failure_class="engine", message=NASTY_TEXT, detail="d" * 5_000
 _JSON = {"text": NASTY_TEXT, "deep": {"list": [1, -1.5, True, None, {"": []}]}, "large": ["x" * 100] * 2_000}
 _FULL_SPEC = JobSpec(
     kind="other", parameters=_JSON, priority=-100, requirements=("encoder has libx265", "ffmpeg >= 6.1"),
+    ladder=(LadderStep(after_s=1.5, requirements=(), parameters={"deep": None}), LadderStep(after_s=2, parameters=_JSON)),
     size=JobSize(size_bytes=INT_MAX, duration_us=0, width=1, height=2, frames=3),
     retry=Retry(max_attempts=100, first_delay_s=0.1, factor=1.5, delay_max_s=1e-9),
     timeouts=Timeouts(queue_s=1.5, run_s=2.5, no_progress_s=3.5), not_before_us=4, hold=True, note=NASTY_TEXT,
@@ -147,6 +150,7 @@ FULL_JOB = a_job(
     created_us=-INT_MAX - 1, updated_us=INT_MAX, generation=2, attempts_used=3, last_attempt=4, give_backs=5,
     live_attempt=6, engine_id=NASTY_TEXT, held="", pin=Pin("e", 5, "r"), cancel_reason="", grace_at_us=0,
     ttl_at_us=8, retry_at_us=9, ended_us=10, deleted_us=11, result=_JSON, error=_ERROR,
+    step=1, asked=Wish(requirements=("tag has fast",), parameters=_JSON), fall_at_us=12, fall_left_us=13,
     ready=Ready("lane", NASTY_TEXT, -INT_MAX - 1, INT_MAX, -1, 1e-300),
 )  # fmt: skip
 _FULL_ATTEMPT = an_attempt(

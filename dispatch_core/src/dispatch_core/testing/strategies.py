@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+
+import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.engines import Benchmark, Profile
-from dispatch_core.vocabulary.jobs import JobError, JobSize, JobSpec, Retry, Timeouts
+from dispatch_core.vocabulary.jobs import JobError, JobSize, JobSpec, LadderStep, Retry, Timeouts
 
 CODECS = ("h264", "hevc", "av1", "vp9")
 FFMPEG = ("5.1", "6.1.1", "7.0", "9.0.2")
@@ -24,6 +28,24 @@ def job_sizes() -> SearchStrategy[JobSize]:
     )
 
 
+def ladders() -> SearchStrategy[tuple[LadderStep, ...]]:
+    """No ladder, or one of up to three steps, each of them to another codec, to fewer terms, or to both."""
+    loose = st.builds(
+        LadderStep,
+        after_s=st.just(1.0),
+        requirements=st.just(()) | st.tuples(st.sampled_from(REQUIREMENTS)),
+        parameters=st.none() | st.fixed_dictionaries({"codec": st.sampled_from(CODECS)}),
+    )
+    spans = st.sampled_from((1.0, 7.0, 60.0))
+    steps = st.lists(st.tuples(spans, loose), max_size=3)
+    return st.just(()) | steps.map(_one_after_the_other)
+
+
+def _one_after_the_other(steps: Sequence[tuple[float, LadderStep]]) -> tuple[LadderStep, ...]:
+    ends = accumulate(span for span, _ in steps)
+    return tuple(attrs.evolve(step, after_s=end) for end, (_, step) in zip(ends, steps, strict=True))
+
+
 def job_specs(*, limits: bool = True, holds: bool = True) -> SearchStrategy[JobSpec]:
     """Transcodes of all codecs, priorities and sizes; with ``limits`` also queue, run and progress limits."""
     parameters = st.fixed_dictionaries(
@@ -36,6 +58,7 @@ def job_specs(*, limits: bool = True, holds: bool = True) -> SearchStrategy[JobS
         priority=st.integers(-6, 10) | st.integers(-100, 100),
         size=job_sizes(),
         requirements=st.lists(st.sampled_from(REQUIREMENTS), max_size=2, unique=True).map(tuple),
+        ladder=ladders(),
         retry=st.builds(Retry, max_attempts=st.integers(1, 4)),
         timeouts=st.builds(Timeouts, queue_s=span, run_s=span, no_progress_s=span)
         if limits

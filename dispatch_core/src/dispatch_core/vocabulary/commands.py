@@ -16,9 +16,11 @@ from dispatch_core.vocabulary.jobs import (
     JobError,
     JobSize,
     JobSpec,
+    Ladder,
     Natural,
     Note,
     PoolId,
+    Requirements,
     Retry,
     Text,
     Timeouts,
@@ -60,7 +62,8 @@ class Edit:
     timeouts: Timeouts | Unset = UNSET
     note: Note | Unset = UNSET
     parameters: Annotated[Mapping[str, object], Json()] | Unset = UNSET
-    requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] | Unset = UNSET
+    requirements: Requirements | Unset = UNSET
+    ladder: Ladder | Unset = UNSET
     size: JobSize | Unset = UNSET
     pool: PoolId | None | Unset = UNSET
     merge: Annotated[Mapping[str, object], Json()] = field(factory=dict)
@@ -68,7 +71,12 @@ class Edit:
     @property
     def work(self) -> bool:
         """Whether it changes what the engine runs (then a kept attempt cannot be reported any more)."""
-        return not (self.parameters is self.requirements is self.size is self.pool is UNSET)
+        return self.wish or not (self.size is self.pool is UNSET)
+
+    @property
+    def wish(self) -> bool:
+        """Whether it states anew what a ladder loosens, or the ladder: then the job is at its foot again."""
+        return not (self.parameters is self.requirements is self.ladder is UNSET)
 
 
 # ----- jobs

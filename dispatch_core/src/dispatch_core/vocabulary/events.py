@@ -20,7 +20,15 @@ from dispatch_core.vocabulary.windows import WindowEvent
 
 
 @frozen(kw_only=True)
-class JobSubmitted:
+class MovesLadder:
+    """What an event makes of the time of the job's ladder: it runs to an instant, or stands still with a rest."""
+
+    fall_at_us: int | None = None
+    fall_left_us: int | None = None
+
+
+@frozen(kw_only=True)
+class JobSubmitted(MovesLadder):
     """The job exists."""
 
     job_id: str
@@ -128,7 +136,7 @@ class JobCancelled:
 
 
 @frozen(kw_only=True)
-class JobDue:
+class JobDue(MovesLadder):
     """A wait is over (``not-before`` or ``back-off``)."""
 
     cause: str
@@ -144,24 +152,41 @@ class JobFailed:
 
 
 @frozen(kw_only=True)
-class JobEdited:
+class JobEdited(MovesLadder):
     """The spec changed."""
 
     spec: JobSpec
     into: JobState
     ttl_at_us: int | None
     drop_attempt: bool
+    anew: bool = False
+    """Whether the wish was stated anew: its ladder begins at the foot, with all its time."""
 
 
 @frozen(kw_only=True)
-class JobHeld:
+class JobFellBack(MovesLadder):
+    """Nobody took the job in time: the next step of its ladder is in force, with these terms and parameters.
+
+    ``from_class`` and ``to_class`` are the scheduling classes before and after.
+    """
+
+    step: int
+    requirements: tuple[str, ...]
+    parameters: Mapping[str, object]
+    reason: str
+    from_class: str = ""
+    to_class: str = ""
+
+
+@frozen(kw_only=True)
+class JobHeld(MovesLadder):
     """The job is not granted until released."""
 
     reason: str
 
 
 @frozen(kw_only=True)
-class HoldReleased:
+class HoldReleased(MovesLadder):
     """The hold ended."""
 
 
@@ -180,7 +205,7 @@ class PinEnded:
 
 
 @frozen(kw_only=True)
-class JobRequeued:
+class JobRequeued(MovesLadder):
     """A new generation begins; attempt numbers go on."""
 
     into: JobState
@@ -198,7 +223,7 @@ class JobRestored:
 
 
 @frozen(kw_only=True)
-class TimerRestamped:
+class TimerRestamped(MovesLadder):
     """A timer lay further ahead than its own maximum (the clock jumped) and was stamped anew."""
 
     retry_at_us: int | None
@@ -293,6 +318,7 @@ JobEvent = (
     | JobDue
     | JobFailed
     | JobEdited
+    | JobFellBack
     | JobHeld
     | HoldReleased
     | JobPinned

@@ -15,7 +15,9 @@ Note = Annotated[str, Length(0, 1_000)]
 Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 PoolId = Annotated[str, Length(1, 64), NAME]
 Natural = Annotated[int, Bound(0, INT_MAX)]
+Requirements = Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)]
 ATTEMPTS_MAX = 100
+LADDER_MAX = 8
 Instant = Annotated[int, Bound(0, 253_402_300_799_999_999)]
 """Microseconds since 1970 UTC, up to the end of the year 9999."""
 
@@ -71,20 +73,48 @@ class Timeouts:
 
 
 @frozen(kw_only=True)
+class LadderStep:
+    """A wish made looser: in force when nobody took the job for ``after_s`` seconds in which it could be claimed.
+
+    ``requirements`` take the place of the former; ``parameters`` are a JSON merge patch (RFC 7396) over them.
+    What a step does not name stays as the step before it left it; it names one of the two at least.
+    """
+
+    after_s: Annotated[float, Bound(1, 366 * 86_400)]
+    requirements: Requirements | None = None
+    parameters: Annotated[Mapping[str, object], Json()] | None = None
+
+
+Ladder = Annotated[tuple[LadderStep, ...], Length(0, LADDER_MAX)]
+
+
+@frozen(kw_only=True)
 class JobSpec:
-    """What the submitter asks for. Priority: −100 to 100, higher first. ``pool`` is where it writes to."""
+    """What the submitter asks for. Priority: −100 to 100, higher first. ``pool`` is where it writes to.
+
+    ``ladder``: how the wish becomes looser while nobody takes the job, each step later than the one before.
+    """
 
     kind: Text = "transcode"
     parameters: Annotated[Mapping[str, object], Json()] = field(factory=dict)
     priority: Annotated[int, Bound(-100, 100)] = 0
     size: JobSize = JobSize()
-    requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)] = ()
+    requirements: Requirements = ()
+    ladder: Ladder = ()
     pool: PoolId | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     not_before_us: Instant | None = None
     hold: bool = False
     note: Note = ""
+
+
+@frozen(kw_only=True)
+class Wish:
+    """The part of a spec that a ladder may loosen."""
+
+    requirements: tuple[str, ...]
+    parameters: Mapping[str, object]
 
 
 @frozen(kw_only=True)
@@ -137,7 +167,11 @@ def engine_lane(engine_id: str) -> str:
 
 @frozen(kw_only=True)
 class Job:
-    """One durable unit of work, as last decided. Changes only by events: version + 1 each."""
+    """One durable unit of work, as last decided. Changes only by events: version + 1 each.
+
+    ``spec`` is what is in force. Below the foot of its ladder (``step`` 0) ``asked`` is what was asked for at
+    first. The ladder's time ends at ``fall_at_us``, or has ``fall_left_us`` to go while it stands still.
+    """
 
     record_type: ClassVar[str] = "job"
 
@@ -164,6 +198,10 @@ class Job:
     deleted_us: int | None = None
     result: Mapping[str, object] | None = None
     error: JobError | None = None
+    step: int = 0
+    asked: Wish | None = None
+    fall_at_us: int | None = None
+    fall_left_us: int | None = None
     ready: Ready | None = None
 
     @property
@@ -193,5 +231,5 @@ class Job:
             JobState.DELAYED: self.spec.not_before_us,
             JobState.FAILED_RETRY: self.retry_at_us,
         }[self.state]
-        ends = [instant for instant in (own, self.pin.until_us if self.pin else None) if instant is not None]
-        return min(ends, default=None)
+        timers = (own, self.fall_at_us, self.pin.until_us if self.pin else None)
+        return min((instant for instant in timers if instant is not None), default=None)

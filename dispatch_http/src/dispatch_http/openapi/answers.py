@@ -11,16 +11,16 @@ from dispatch_core import (
     FactValue,
     JobError,
     JobState,
-    JobVerdict,
+    LadderStep,
     Observed,
     Outcome,
     Progress,
-    Reason,
     Retry,
     Scope,
     Seen,
     Timeouts,
     Wanted,
+    Wish,
 )
 from dispatch_http.openapi.schemas import Instant
 
@@ -66,6 +66,10 @@ class Job:
     parameters: JsonObject
     size: Size
     requirements: tuple[str, ...]
+    ladder: tuple[LadderStep, ...]
+    step: int
+    asked: Wish | None
+    falls_back_at: Instant | None
     pool: str | None
     retry: Retry
     max_attempts_effective: int
@@ -167,52 +171,6 @@ class Many:
     refused: tuple[RefusedJob, ...]
     remaining: int
     next_cursor: str | None
-
-
-@frozen(kw_only=True)
-class EngineAnswer:
-    """One engine's answer about a job: every reason that keeps it from being started there now."""
-
-    engine_id: str
-    admits: bool
-    estimate_s: float | None
-    reasons: tuple[Reason, ...]
-
-
-@frozen(kw_only=True)
-class Explanation:
-    """Why a job is where it is, and the smallest change that would move it."""
-
-    job_id: str
-    at: Instant
-    verdict: JobVerdict
-    summary: str
-    unblock: str
-    position: int | None
-    engines: tuple[EngineAnswer, ...]
-
-
-@frozen(kw_only=True)
-class Candidate:
-    """A job that a claim considers; the least score wins (microseconds from which it counts as late)."""
-
-    job_id: str
-    score: int
-    order_key: int
-    penalty_us: int
-    estimate_s: float
-
-
-@frozen(kw_only=True)
-class ClaimPreview:
-    """What a claim would see now: the winner, the runners-up, and how many jobs were refused, and why."""
-
-    engine_id: str
-    at: Instant
-    chosen: Candidate | None
-    runners_up: tuple[Candidate, ...]
-    refused: Mapping[str, int]
-    reasons: tuple[Reason, ...]
 
 
 @frozen(kw_only=True)

@@ -70,6 +70,13 @@ WORDS: Mapping[tuple[str, str], str] = {
     ("JobSpec", "parameters"): "what an engine needs to know; for `transcode` see TranscodeParameters",
     ("JobSpec", "requirements"): "terms `fact op value`, such as `encoder has libx265`; `prefer` before one "
     "makes it a preference",
+    ("JobSpec", "ladder"): "steps in which the wish becomes looser while nobody takes the job",
+    (
+        "LadderStep",
+        "after_s",
+    ): "seconds in which the job could be claimed; more than those of the step before",
+    ("LadderStep", "requirements"): "instead of those before",
+    ("LadderStep", "parameters"): "a JSON merge patch over those before",
     ("JobSpec", "hold"): "submit it held: not to be granted until released",
     ("Assignment", "engine_id"): "null unpins",
     ("Plan", "engine_id"): "null means all engines",

@@ -10,10 +10,12 @@ from attrs import frozen
 from dispatch_core.kernel.scheduling.explanation import (
     Candidate,
     EngineAnswer,
+    FallAhead,
     JobExplanation,
     JobVerdict,
     Reason,
 )
+from dispatch_core.kernel.scheduling.falling import fall_ahead
 from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.policy import Speeds
 from dispatch_core.kernel.scheduling.rules import EngineView
@@ -45,15 +47,28 @@ def explain_job(
     verdict, summary, unblock = _settled(job) or _waiting(job, answers)
     if verdict is JobVerdict.NEVER:
         position = None  # first in a row that nobody serves is no place
+    ahead = fall_ahead(job, [view for view, _ in fleet], matcher)
     return JobExplanation(
         job_id=job.id,
         at_us=now,
         verdict=verdict,
         summary=summary,
-        unblock=unblock,
+        unblock=unblock if ahead is None else _or_wait(unblock, ahead, job, now),
         position=position,
         engines=answers,
+        fall_back=ahead,
     )
+
+
+def _or_wait(unblock: str, ahead: FallAhead, job: Job, now: int) -> str:
+    """The mend, and what the job's own ladder will do about it."""
+    step = f"step {ahead.step} of {len(job.spec.ladder)}"
+    fits = f", which {ahead.engines[0]} could take" if ahead.engines else ""
+    if ahead.at_us is None:
+        wait = f"{step} of its ladder stands still while it may not be claimed{fits}"
+    else:
+        wait = f"wait {max(0, ahead.at_us - now) / SECOND_US:.0f} s for {step} of its ladder{fits}"
+    return f"{unblock}, or {wait}" if unblock else wait
 
 
 @frozen

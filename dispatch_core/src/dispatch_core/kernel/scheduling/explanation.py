@@ -56,6 +56,20 @@ class EngineAnswer:
 
 
 @frozen(kw_only=True)
+class FallAhead:
+    """The step of the job's ladder that would help: the first that ``engines`` could take, else the next one.
+
+    ``next_at_us`` is when the next step takes effect, ``at_us`` when this one does; None while their time
+    stands still.
+    """
+
+    step: int
+    next_at_us: int | None
+    at_us: int | None
+    engines: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class JobExplanation:
     """Why a job waits (or does not): the verdict, every engine's answer, and the smallest mend."""
 
@@ -66,6 +80,7 @@ class JobExplanation:
     unblock: str = ""
     position: int | None = None
     engines: tuple[EngineAnswer, ...] = ()
+    fall_back: FallAhead | None = None
 
 
 @frozen(kw_only=True)

@@ -6,14 +6,16 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
+from dispatch_core.kernel.ladder import asked_for, loosened, order_problems, rungs
 from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.kernel.pacing import paced
+from dispatch_core.kernel.patching import merge_patch
 from dispatch_core.kernel.scheduling.classes import parse_requirements, tenant_mark
 from dispatch_core.kernel.terms import enter, ttl_at
 from dispatch_core.shell.handlers.handler import Handler, Phase, fresh_id, job_ref
 from dispatch_core.shell.handlers.pools import check_pool
 from dispatch_core.shell.house import House
 from dispatch_core.shell.parse import parse
-from dispatch_core.shell.patching import merge_patch
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
@@ -27,12 +29,35 @@ from dispatch_core.vocabulary.errors import (
     LimitExceededError,
 )
 from dispatch_core.vocabulary.events import JobSubmitted
-from dispatch_core.vocabulary.jobs import Job, JobSize, JobSpec, JobState, Retry, Timeouts
+from dispatch_core.vocabulary.jobs import Job, JobSize, JobSpec, JobState, LadderStep, Retry, Timeouts
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 
 def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
-    """The spec, checked, its requirements in canonical form. Raises InvalidCommandError."""
+    """The spec and every step of its ladder, checked, requirements in canonical form. Raises InvalidCommandError."""
+    foot = spec = _checked_wish(spec, house, tenant)
+    steps: list[LadderStep] = []
+    problems = list(order_problems(spec.ladder))
+    for index, step in enumerate(spec.ladder):
+        try:
+            spec = _checked_wish(loosened(spec, step), house, tenant)
+        except InvalidCommandError as error:
+            problems += _under(f"/ladder/{index}", error).problems
+        steps.append(_plain_step(step, spec))
+    if problems:
+        raise InvalidCommandError(problems)
+    return attrs.evolve(foot, ladder=tuple(steps))
+
+
+def _plain_step(step: LadderStep, after: JobSpec) -> LadderStep:
+    """The step as it is kept; ``after`` is the checked spec that it leads to."""
+    patch = plain_json(step.parameters)
+    assert patch is None or isinstance(patch, dict)
+    terms = None if step.requirements is None else after.requirements
+    return attrs.evolve(step, requirements=terms, parameters=patch)
+
+
+def _checked_wish(spec: JobSpec, house: House, tenant: str) -> JobSpec:
     kind = house.kinds.get(spec.kind)
     if kind is None:
         known = ", ".join(sorted(house.kinds))
@@ -81,7 +106,8 @@ def _check_classes(specs: list[JobSpec], context: Context, workspace: Workspace)
     mark = tenant_mark(context.tenant)
     buckets = house.heads.buckets(workspace.transaction)
     known = {class_id for _, class_id in buckets if class_id.startswith(mark)}
-    asked = {house.classifier.of_spec(spec, context.tenant).id for spec in specs}
+    wishes = [each for spec in specs for each in (spec, *rungs(spec))]
+    asked = {house.classifier.of_spec(wish, context.tenant).id for wish in wishes}
     if len(known) + len(asked - known) > house.settings.classes_max:
         raise LimitExceededError(
             f"more than {house.settings.classes_max} different requirement signatures are waiting: "
@@ -110,7 +136,7 @@ def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -
         updated_us=created,
     )
     into = enter(draft, created)
-    event = attrs.evolve(event, state=into, ttl_at_us=ttl_at(draft, created, into))
+    event = paced(None, attrs.evolve(event, state=into, ttl_at_us=ttl_at(draft, created, into)), created)
     return workspace.happened(None, event, context, at_us=created)
 
 
@@ -133,7 +159,7 @@ def _merged(job: Job, edit: Edit) -> Edit:
     for name, patch in edit.merge.items():
         if name not in ("parameters", *_MERGED) or not isinstance(patch, Mapping):
             raise InvalidCommandError([FieldProblem(f"/{name}", "must be an object")])
-        plain = merge_patch(to_plain(getattr(job.spec, name)), patch)
+        plain = merge_patch(to_plain(getattr(asked_for(job), name)), patch)
         done[name] = parse(_MERGED[name], plain, f"/{name}") if name in _MERGED else plain
     return attrs.evolve(edit, merge={}, **done)  # type: ignore[arg-type]  # fields of Edit
 
@@ -142,9 +168,9 @@ def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
     edit = _merged(job, edit)
     if not edit.work:
         return edit
-    fields = ("parameters", "requirements", "size", "pool")
+    fields = ("parameters", "requirements", "ladder", "size", "pool")
     changed = {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
-    spec = checked_spec(attrs.evolve(job.spec, **changed), house, job.tenant)
+    spec = checked_spec(attrs.evolve(asked_for(job), **changed), house, job.tenant)
     return attrs.evolve(edit, **{name: getattr(spec, name) for name in changed})
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dispatch_core.kernel.patching import merge_patch
 from dispatch_core.kernel.pools import decide_pool, known_pool
 from dispatch_core.shell.handlers.handler import Handler, Phase
 from dispatch_core.shell.parse import parse
-from dispatch_core.shell.patching import merge_patch
 from dispatch_core.shell.poolview import pools_of
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace

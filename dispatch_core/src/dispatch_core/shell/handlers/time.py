@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 import attrs
 
+from dispatch_core.kernel.ladder import rungs
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.retention import purge
+from dispatch_core.kernel.terms import Decision
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
 from dispatch_core.shell.handlers.jobs import live_attempt_refs
 from dispatch_core.shell.workspace import Workspace, attempt_refs
@@ -15,6 +17,7 @@ from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.commands import EndAttempt, FireTimer, PruneReceipt, PurgeJob
 from dispatch_core.vocabulary.context import Context
+from dispatch_core.vocabulary.events import JobFellBack
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RecordType, Ref
 
@@ -27,8 +30,24 @@ def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspac
     number = command.number if isinstance(command, EndAttempt) else job.live_attempt
     attempt = workspace.attempt(job.id, number)
     decision = decide(job, attempt, command, workspace.now, workspace.terms)
-    workspace.decided(job, decision, context)
+    workspace.decided(job, _with_classes(job, decision, workspace), context)
     return bool(decision.events or decision.pulse)
+
+
+def _with_classes(job: Job, decision: Decision, workspace: Workspace) -> Decision:
+    """History says from which scheduling class to which a job fell."""
+    classifier = workspace.house.classifier
+    events = [
+        attrs.evolve(
+            event,
+            from_class=classifier.of(job).id,
+            to_class=classifier.of_spec(next(rungs(job.spec, job.step)), job.tenant).id,
+        )
+        if isinstance(event, JobFellBack)
+        else event
+        for event in decision.events
+    ]
+    return attrs.evolve(decision, events=tuple(events))
 
 
 def _attempt_refs(command: EndAttempt) -> Collection[Ref]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dispatch_core import Edit, EngineId, JobSpec
 from dispatch_core.forms import ATTEMPT_FIELDS, EVENT_FIELDS, JOB_FIELDS, JOB_ORDERS
 from dispatch_http import forms
-from dispatch_http.openapi import answers
+from dispatch_http.openapi import answers, explanations
 from dispatch_http.openapi.operations.operation import (
     CONFLICT,
     CURSOR,
@@ -155,7 +155,7 @@ JOBS: Mapping[str, Operation] = {
         name="explainJob",
         words="Why a job is where it is: the answer of every engine.",
         query=(Parameter("engine_id", EngineId, "The answer of this engine only."),),
-        answers={200: Answer(kind=answers.Explanation)},
+        answers={200: Answer(kind=explanations.Explanation)},
     ),
     "GET /history/export": Operation(
         name="exportHistory",

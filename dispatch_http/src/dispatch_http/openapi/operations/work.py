@@ -7,7 +7,7 @@ from typing import Annotated
 
 from dispatch_core import Bound, Progress, Text
 from dispatch_http import forms
-from dispatch_http.openapi import answers
+from dispatch_http.openapi import answers, explanations
 from dispatch_http.openapi.operations.operation import (
     CONFLICT,
     ENGINE_ID,
@@ -83,7 +83,7 @@ WORK: Mapping[str, Operation] = {
         words="What a claim would see now. Changes nothing.",
         query=(ENGINE_ID,),
         refusals=frozenset({404}),
-        answers={200: Answer(kind=answers.ClaimPreview)},
+        answers={200: Answer(kind=explanations.ClaimPreview)},
     ),
     "POST /queue/next_job": Operation(
         name="claim",

@@ -1,0 +1,70 @@
+"""Answers to why, as classes: they describe the forms of the core like those beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from dispatch_core import JobVerdict, Reason
+from dispatch_http.openapi.schemas import Instant
+
+
+@frozen(kw_only=True)
+class EngineAnswer:
+    """One engine's answer about a job: every reason that keeps it from being started there now."""
+
+    engine_id: str
+    admits: bool
+    estimate_s: float | None
+    reasons: tuple[Reason, ...]
+
+
+@frozen(kw_only=True)
+class FallBack:
+    """The step of the ladder that would help: the first that ``engines`` could take, else the next one.
+
+    ``at`` is when it takes effect, ``next_at`` when the next step does; null while their time stands still.
+    """
+
+    step: int
+    next_at: Instant | None
+    at: Instant | None
+    engines: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """Why a job is where it is, and the smallest change that would move it."""
+
+    job_id: str
+    at: Instant
+    verdict: JobVerdict
+    summary: str
+    unblock: str
+    position: int | None
+    engines: tuple[EngineAnswer, ...]
+    fall_back: FallBack | None
+
+
+@frozen(kw_only=True)
+class Candidate:
+    """A job that a claim considers; the least score wins (microseconds from which it counts as late)."""
+
+    job_id: str
+    score: int
+    order_key: int
+    penalty_us: int
+    estimate_s: float
+
+
+@frozen(kw_only=True)
+class ClaimPreview:
+    """What a claim would see now: the winner, the runners-up, and how many jobs were refused, and why."""
+
+    engine_id: str
+    at: Instant
+    chosen: Candidate | None
+    runners_up: tuple[Candidate, ...]
+    refused: Mapping[str, int]
+    reasons: tuple[Reason, ...]
