@@ -18,6 +18,7 @@ ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
 )
 COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py", "tests/http/test_logs.py"
 VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
+LADDER = "tests/core/kernel/test_ladder.py"
 FLEET, POLICIES = "tests/core/fleet/test_fleet.py", "tests/core/scheduling/test_classes_and_policies.py"
 
 
@@ -104,6 +105,10 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("the queue has no end", f"{SHELL}/committer.py",
            "self._queue.qsize() >= ", "self._queue.qsize() < 0 >= ", (GROUP,)),
     Mutant("a fork is not noticed", f"{SHELL}/committer.py", "if os.getpid() != self._pid:", "if not self._pid:", (GROUP,)),
+    Mutant("a granted job goes on falling", f"{KERNEL}/evolve.py",
+           '"fall_at_us": None,\n        "fall_left_us": None,\n        "live_attempt"', '"live_attempt"', (LADDER,)),
+    Mutant("a hold does not stop the ladder", f"{KERNEL}/pacing.py",
+           "return min(max(before.fall_at_us - now, 0), whole)", "return whole", (LADDER,)),
     Mutant("memory survives a failed commit", f"{SHELL}/heads.py",
            '"""Read the store again at the next claim."""\n        self._windows = None',
            '"""Read the store again at the next claim."""', (GROUP, FLEET)),

@@ -12,6 +12,7 @@ import click
 from dispatch_cli.byte_sizes import parse_bytes
 from dispatch_cli.durations import parse_duration
 from dispatch_cli.instants import parse_instant, utc_now
+from dispatch_cli.ladder_steps import parse_step
 
 FILE_BYTES_MAX: Final = 8 * 1024 * 1024
 
@@ -62,6 +63,21 @@ class JsonObject(click.ParamType[Mapping[str, object]]):
         return found
 
 
+class FallBack(click.ParamType[Mapping[str, object]]):
+    """A step of a ladder: a duration, then what changes, such as 10m any; codec=h264."""
+
+    name = "step"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Mapping[str, object]:
+        """The step's form."""
+        try:
+            return value if isinstance(value, Mapping) else parse_step(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _content(value: str) -> str:
     if not value.startswith("@"):
         return value
@@ -88,3 +104,4 @@ DURATION: Final = Duration()
 INSTANT: Final = Instant()
 BYTES: Final = ByteSize()
 JSON_OBJECT: Final = JsonObject()
+FALL_BACK: Final = FallBack()

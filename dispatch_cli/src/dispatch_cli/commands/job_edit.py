@@ -22,6 +22,7 @@ _CLEARED: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "no-progress-limit": {"timeouts": {"no_progress_s": None}},
         "not-before": {"not_before": None},
         "requirements": {"requirements": []},
+        "ladder": {"ladder": []},
         "pool": {"pool": None},
         "note": {"note": ""},
     }
@@ -57,7 +58,8 @@ def edit_job(
     """Change a waiting job.
 
     What is not named stays. Changing parameters, size or requirements ends the right of an engine that was cut off
-    to report the old work.
+    to report the old work. Changing parameters, requirements or the steps of --fall-back changes the wish as it was
+    asked for, and the job begins again at the foot of its ladder.
     """
     changes = merged(dict(patch or {}), JobOptions(**options).form() | said(parameters=parameters))
     for name in cleared:

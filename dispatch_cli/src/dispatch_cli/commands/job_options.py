@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 from attrs import frozen
 
-from dispatch_cli.parameter_types import DURATION, INSTANT
+from dispatch_cli.parameter_types import DURATION, FALL_BACK, INSTANT
 
 F = TypeVar("F", bound=Callable[..., object])
 _PLACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -19,6 +19,9 @@ _COMMON: Final = (
     click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first."),
     click.option("--require", "requirements", multiple=True, metavar="TERM",
                  help="What the engine must have, such as 'encoder has libx265' (repeatable)."),
+    click.option("--fall-back", "ladder", type=FALL_BACK, multiple=True, metavar="STEP",
+                 help="Loosen the wish if nobody took the job for so long: '10m any' (no requirements), "
+                      "'20m require ffmpeg >= 6', '30m codec=h264; crf=23' (repeatable, each later)."),
     click.option("--pool", metavar="POOL_ID", help="The storage pool it writes to."),
     click.option("--max-attempts", type=int, metavar="N", help="Give up after so many attempts."),
     click.option("--max-retries", type=int, metavar="N", help="The same without counting the first."),
@@ -39,6 +42,7 @@ class JobOptions:
 
     priority: int | None
     requirements: tuple[str, ...]
+    ladder: tuple[Mapping[str, object], ...]
     pool: str | None
     max_attempts: int | None
     max_retries: int | None
@@ -56,6 +60,7 @@ class JobOptions:
         return said(
             priority=self.priority,
             requirements=list(self.requirements) or None,
+            ladder=list(self.ladder) or None,
             pool=self.pool,
             retry=said(max_attempts=self.max_attempts) or None,
             max_retries=self.max_retries,

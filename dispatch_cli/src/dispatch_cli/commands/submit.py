@@ -43,6 +43,8 @@ TRANSCODE_OPTIONS = ("codec", "encoder", "preset", "crf", "width", "height", "au
 @examples(
     "dispatch submit input.mov output.mp4 --codec hevc --crf 24 --priority 10",
     "dispatch submit https://nas/raw/a.mxf /out/a.mp4 --require 'ffmpeg >= 6.1' --run-limit 2h --wait",
+    "dispatch submit a.mov b.mp4 --encoder libx265 --require 'tag has gpu' --fall-back '10m any' "
+    "--fall-back '30m encoder=libx264'",
     "dispatch submit --kind render --parameters '{\"scene\": 7}'",
     "dispatch submit --file jobs.ndjson --key nightly-2030-01-31",
 )

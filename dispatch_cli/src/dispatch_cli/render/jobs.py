@@ -121,6 +121,7 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("parameters", _inline(job["parameters"])),
         ("size", _inline(job["size"])),
         ("requires", "; ".join(job["requirements"])),
+        *_ladder(job, now),
         ("pool", job["pool"]),
         ("priority", str(job["priority"])),
         ("attempts", f"{job['attempts_used']} of {_permitted(job)}"),
@@ -139,6 +140,19 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("error", job["error"] and cell(describe_error(job["error"]), "red")),
         ("note", job["note"]),
         ("version", f"{job['version']}, generation {job['generation']}"),
+    ]
+
+
+def _ladder(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
+    """How far the job's wish was loosened, what it was at first, and when it is loosened next."""
+    ladder, asked = job.get("ladder"), job.get("asked")
+    if not ladder:
+        return []
+    at_first = asked and "; ".join([*asked["requirements"], _inline(asked["parameters"])])
+    return [
+        ("step", f"{job['step']} of {len(ladder)}"),
+        ("asked for", at_first),
+        ("falls back at", _when(job["falls_back_at"], now)),
     ]
 
 
