@@ -123,7 +123,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/jobs/{job_id}/assign"): {"engine_id": None},
     ("PUT", "/engines/{engine_id}"): {"session": "s", "profile": PROFILE},
     ("POST", "/engines/{engine_id}/heartbeat"): {"session": "s"},
-    ("POST", "/engines/{engine_id}/benchmarks"): {"benchmarks": [{"task_class": "c", "units_per_s": 1}]},
+    ("POST", "/engines/{engine_id}/benchmarks"): {
+        "benchmarks": [{"task_class": "h264/1080p/encode", "units_per_s": 1}]
+    },
     ("POST", "/windows"): {"engine_id": None, "ends_at": "2040-01-01T00:00:00Z"},
     ("POST", "/pools"): {"id": "made", "capacity_bytes": 1},
     ("POST", "/pools/{pool_id}/report"): {"used_bytes": 1},

@@ -159,7 +159,7 @@ def test_an_engine_that_left_is_shown_only_if_asked_for(fleet: Fleet, client: Te
 def test_an_unknown_engine_is_404(client: TestClient, method: str, path: str) -> None:
     """Whatever is asked of it."""
     body = {
-        "/benchmarks": {"benchmarks": [{"task_class": "a", "units_per_s": 1}]},
+        "/benchmarks": {"benchmarks": [{"task_class": "h264/1080p/encode", "units_per_s": 1}]},
         "/heartbeat": {"session": "s"},
     }
     answer = client.simulate_request(method, f"/engines/nobody{path}", json=body.get(path, {}))

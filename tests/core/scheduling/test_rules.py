@@ -175,7 +175,7 @@ def test_class_verdicts_are_remembered_by_engine_version(make_dispatcher: MakeDi
     for _ in range(2):
         claimed(dispatcher)
     assert sorted(version for _, version in rule.asked) == [1, 1]
-    dispatcher.report_benchmark("e1", [Benchmark(task_class="x", units_per_s=1)])
+    dispatcher.report_benchmark("e1", [Benchmark(task_class="h264/1080p/encode", units_per_s=1)])
     claimed(dispatcher)
     assert sorted(version for _, version in rule.asked) == [1, 1, 2, 2]
     assert len(rule.asked) == len(set(rule.asked))

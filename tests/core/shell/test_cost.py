@@ -214,7 +214,11 @@ def test_a_claim_reads_as_much_at_any_backlog() -> None:
 def test_a_claim_reads_one_engine_in_any_fleet(sql: SqlStorage, dispatcher: Dispatcher) -> None:
     """Among two hundred engines a claim reads the row of the one that asks; no list of engines is read or sorted."""
     for number in range(200):
-        start(dispatcher, f"e{number}", benchmarks=(Benchmark(task_class="x", units_per_s=1 + number),))
+        start(
+            dispatcher,
+            f"e{number}",
+            benchmarks=(Benchmark(task_class="h264/1080p/encode", units_per_s=1 + number),),
+        )
     dispatcher.submit_many([spec()] * 40)
     claimed(dispatcher, "e0")
     listed = rows_of(sql, "find", lambda page: page.records)

@@ -134,7 +134,7 @@ def test_leaving_ends_leases_and_all_else(dispatcher: Dispatcher, clock: ManualC
         lambda: dispatcher.heartbeat("e1", session="s1"),
         lambda: dispatcher.claim("e1", session="s1"),
         lambda: dispatcher.deregister("e1"),
-        lambda: dispatcher.report_benchmark("e1", [Benchmark(task_class="x", units_per_s=1)]),
+        lambda: dispatcher.report_benchmark("e1", [Benchmark(task_class="h264/1080p/encode", units_per_s=1)]),
     ):
         with pytest.raises(UnknownEngineError):
             act()
@@ -221,10 +221,17 @@ def test_benchmarks_replace_those_of_their_class(dispatcher: Dispatcher) -> None
     """Cell by cell, sorted; the estimates follow them."""
     start(dispatcher)
     dispatcher.report_benchmark(
-        "e1", [Benchmark(task_class="b", units_per_s=1), Benchmark(task_class="a", units_per_s=2)]
+        "e1",
+        [
+            Benchmark(task_class="h264/720p/encode", units_per_s=1),
+            Benchmark(task_class="av1/720p/encode", units_per_s=2),
+        ],
     )
-    engine = dispatcher.report_benchmark("e1", [Benchmark(task_class="b", units_per_s=3)])
-    assert [(cell.task_class, cell.units_per_s) for cell in engine.profile.benchmarks] == [("a", 2), ("b", 3)]
+    engine = dispatcher.report_benchmark("e1", [Benchmark(task_class="h264/720p/encode", units_per_s=3)])
+    assert [(cell.task_class, cell.units_per_s) for cell in engine.profile.benchmarks] == [
+        ("av1/720p/encode", 2),
+        ("h264/720p/encode", 3),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,18 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from dispatch_core import (
+    TRANSCODE,
     Benchmark,
     Dispatcher,
     Engine,
     InvalidCommandError,
     Job,
+    JobKind,
     JobSize,
     JobVerdict,
     ManualClock,
     Observed,
+    Profile,
     Settings,
     UnknownEngineError,
 )
@@ -154,3 +157,40 @@ def test_what_an_engine_was_seen_to_do_is_told_by_task_class(
     assert dispatcher.performance("idle") == []
     with pytest.raises(UnknownEngineError):
         dispatcher.performance("nobody")
+
+
+@pytest.mark.checklist(85)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "h264",
+        "h264/1080p",
+        "h264/1080/encode",
+        "h264/1080p/encde",
+        "/1080p/encode",
+        "h 264/1080p/encode",
+        "a/b/c/d",
+    ],
+)
+def test_a_malformed_task_class_is_refused_where_it_stands(dispatcher: Dispatcher, name: str) -> None:
+    """It would never be looked up: said at once, with the form that is meant, and nothing changes."""
+    good = Benchmark(task_class="h264/1080p/encode", units_per_s=2.0)
+    bad = Benchmark(task_class=name, units_per_s=1.0)
+    engine = dispatcher.register("e1", Profile(facts=FACTS), session="s1")
+    with pytest.raises(InvalidCommandError, match="such as h264/1080p/encode") as refused:
+        dispatcher.report_benchmark("e1", [good, bad])
+    assert [each.path for each in refused.value.problems] == ["/benchmarks/1/task_class"]
+    with pytest.raises(InvalidCommandError) as refused:
+        dispatcher.register("e1", Profile(benchmarks=(bad,)), session="s1")
+    assert [each.path for each in refused.value.problems] == ["/profile/benchmarks/0/task_class"]
+    assert dispatcher.engine("e1").engine == engine
+
+
+@pytest.mark.checklist(85)
+def test_other_kinds_name_their_task_classes_as_they_like(make_dispatcher: MakeDispatcher) -> None:
+    """The grammar is the kind's own; an engine of several kinds may measure for any of them."""
+    dispatcher = make_dispatcher(kinds=(TRANSCODE, JobKind(name="render")))
+    free = Benchmark(task_class="render/cycles at noon", units_per_s=1.0)
+    for kinds in (("render",), ("transcode", "render"), ("unheard-of",)):
+        engine = dispatcher.register("-".join(kinds), Profile(kinds=kinds, benchmarks=(free,)), session="s")
+        assert engine.profile.benchmarks == (free,)

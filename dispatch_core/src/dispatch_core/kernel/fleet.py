@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import attrs
@@ -15,8 +16,8 @@ from dispatch_core.vocabulary.commands import (
     ReportBenchmark,
     SetWanted,
 )
-from dispatch_core.vocabulary.engines import Engine, EnginePulse, Profile, Seen, Wanted
-from dispatch_core.vocabulary.errors import SessionReplacedError, UnknownEngineError
+from dispatch_core.vocabulary.engines import Benchmark, Engine, EnginePulse, Profile, Seen, Wanted
+from dispatch_core.vocabulary.errors import FieldProblem, SessionReplacedError, UnknownEngineError
 from dispatch_core.vocabulary.events import (
     EngineBenchmarked,
     EngineEvent,
@@ -24,6 +25,23 @@ from dispatch_core.vocabulary.events import (
     EngineSeen,
     EngineWanted,
 )
+from dispatch_core.vocabulary.kinds import JobKind
+
+
+def unfit_task_classes(
+    benchmarks: Sequence[Benchmark], kinds: Sequence[JobKind | None], path: str
+) -> list[FieldProblem]:
+    """What is wrong with the names of measured cells: each must fit a kind of the engine's, None being unknown ones."""
+    grammars = [None if kind is None else kind.task_classes for kind in kinds]
+    forms = [grammar for grammar in grammars if grammar is not None]
+    if len(forms) < len(grammars):
+        return []
+    wrong = {index: [form.check(each.task_class) for form in forms] for index, each in enumerate(benchmarks)}
+    return [
+        FieldProblem(f"{path}/{index}/task_class", "; or ".join(filter(None, said)))
+        for index, said in wrong.items()
+        if all(said)
+    ]
 
 
 def decide_engine(

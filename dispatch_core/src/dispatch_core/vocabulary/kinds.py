@@ -10,7 +10,7 @@ from typing import Annotated
 
 from attrs import field, frozen
 
-from dispatch_core.vocabulary.bounds import Bound, Length
+from dispatch_core.vocabulary.bounds import Bound, Grammar, Length
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.facts import COMMON_FACTS, Catalogue, FactType
 from dispatch_core.vocabulary.jobs import JobSize, JobSpec
@@ -26,6 +26,7 @@ class JobKind:
     ``shape`` is an attrs class the parameters must fit (None: any JSON object). ``units`` measures the
     work (media seconds for video); ``task_class`` names what runtimes are learned by; ``needs`` adds
     requirements that follow from the parameters; ``facts`` are the fact names requirements may use.
+    ``task_classes`` is the form of those names, which benchmarks must have (None: any).
     """
 
     name: str
@@ -35,6 +36,7 @@ class JobKind:
     task_class: Callable[[Parameters, JobSize], str] = lambda _parameters, _size: "any"
     needs: Callable[[Parameters], tuple[str, ...]] = lambda _parameters: ()
     nominal_s_per_unit: float = 1.0
+    task_classes: Grammar | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -68,6 +70,13 @@ class TranscodeParameters:
 
 
 _BANDS = ((240, "240p"), (360, "360p"), (480, "480p"), (720, "720p"), (1080, "1080p"), (1440, "1440p"))
+
+
+TASK_CLASSES = Grammar(
+    rf"[A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}/({'|'.join(word for _, word in _BANDS)}|2160p)/encode",
+    f"CODEC/RESOLUTION/encode, such as h264/1080p/encode; resolutions: {', '.join(word for _, word in _BANDS)}, 2160p",
+)
+"""The form of a transcode's task class."""
 
 
 def resolution_band(height: int | None) -> str:
@@ -108,4 +117,5 @@ TRANSCODE = JobKind(
     task_class=_transcode_class,
     needs=_transcode_needs,
     nominal_s_per_unit=0.5,
+    task_classes=TASK_CLASSES,
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import attrs
 
-from dispatch_core.kernel.fleet import decide_engine, silence_of
+from dispatch_core.kernel.fleet import decide_engine, silence_of, unfit_task_classes
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
 from dispatch_core.shell.handlers.work import beat_engine, lease_status, named_attempt, report_refs
@@ -22,9 +22,10 @@ from dispatch_core.vocabulary.commands import (
     HeldLease,
     Register,
     Renew,
+    ReportBenchmark,
 )
 from dispatch_core.vocabulary.context import CLOCKWORK, Context
-from dispatch_core.vocabulary.engines import Engine, HeartbeatAnswer, Seen
+from dispatch_core.vocabulary.engines import Benchmark, Engine, HeartbeatAnswer, Profile, Seen
 from dispatch_core.vocabulary.errors import CommandRejectedError, FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RecordType, Ref
@@ -40,7 +41,16 @@ def _decided(
     return engine
 
 
+def _check_cells(benchmarks: Sequence[Benchmark], profile: Profile, workspace: Workspace, path: str) -> None:
+    kinds = [workspace.house.kinds.get(name) for name in profile.kinds]
+    if problems := unfit_task_classes(benchmarks, kinds, path):
+        raise InvalidCommandError(problems)
+
+
 def _change(command: EngineCommand, context: Context, workspace: Workspace) -> Engine:
+    engine = workspace.engine(command.engine_id, context)
+    if isinstance(command, ReportBenchmark) and engine is not None:
+        _check_cells(command.benchmarks, engine.profile, workspace, "/benchmarks")
     return _decided(command, context, workspace)
 
 
@@ -48,6 +58,7 @@ def _register(command: Register, context: Context, workspace: Workspace) -> Engi
     taken = workspace.get((RecordType.ENGINE, command.engine_id))
     if isinstance(taken, Engine) and taken.tenant != context.tenant:
         raise InvalidCommandError([FieldProblem("/engine_id", "is not available; choose another id")])
+    _check_cells(command.profile.benchmarks, command.profile, workspace, "/profile/benchmarks")
     _end_sessions(command.engine_id, command.session, workspace)
     engine = _decided(command, context, workspace)
     beat_engine(engine, workspace)
