@@ -171,6 +171,28 @@ def test_after_a_jump_back_nothing_waits_for_the_old_future(
     assert states == [S.PENDING, S.PENDING, S.CANCELLED]
 
 
+def test_after_a_jump_back_a_queue_ttl_is_no_longer_than_it_was_asked_to_be(
+    dispatcher: Dispatcher, clock: ManualClock
+) -> None:
+    """It is stamped anew like other timers, once; a job held meanwhile, too. One without a TTL waits on."""
+    settled(dispatcher, clock)
+    limited = [dispatcher.submit(spec(timeouts=Timeouts(queue_s=60), hold=hold)).id for hold in (False, True)]
+    patient = dispatcher.submit(spec()).id
+    clock.advance(50)
+    clock.jump(-YEAR_S)
+    for _ in range(3):
+        dispatcher.tick()
+    for job_id in limited:
+        assert dispatcher.job(job_id).ttl_at_us == clock.now_us() + 60_000_000
+        assert [row.event for row in dispatcher.history(job_id)].count("timer-restamped") == 1
+    assert dispatcher.job(patient).ttl_at_us is None
+    clock.advance(61)
+    dispatcher.tick()
+    assert [dispatcher.job(each).state for each in (*limited, patient)] == [
+        S.FAILED_PERMANENTLY, S.FAILED_PERMANENTLY, S.PENDING,
+    ]  # fmt: skip
+
+
 def test_a_backward_jump_while_no_server_ran_is_mended_at_the_start(
     make_dispatcher: MakeDispatcher, clock: ManualClock
 ) -> None:

@@ -98,7 +98,12 @@ def _changes(job: Job, event: JobEvent, at_us: int) -> dict[str, object]:
         case JobFellBack():
             return fallen(job, event)
         case TimerRestamped():
-            return {"retry_at_us": event.retry_at_us, "grace_at_us": event.grace_at_us}
+            ttl_at = job.ttl_at_us if event.ttl_at_us is None else event.ttl_at_us
+            return {
+                "retry_at_us": event.retry_at_us,
+                "grace_at_us": event.grace_at_us,
+                "ttl_at_us": ttl_at,
+            }
         case JobHeld() | HoldReleased() | JobPinned() | PinEnded() | JobDeleted() | JobRestored():
             return _marks(event, at_us)
         case JobSubmitted():

@@ -14,9 +14,13 @@ def restamp(job: Job, now: int, terms: Terms) -> Decision:
     retry_at = _sooner(job.retry_at_us, now + _longest_us(job, terms), job.state is JobState.FAILED_RETRY)
     grace_at = _sooner(job.grace_at_us, now + terms.cancel_grace_us, job.cancel_asked)
     fall_at = _sooner(job.fall_at_us, now + (wait_us(job.spec, job.step) or 0), job.fall_at_us is not None)
-    if retry_at is grace_at is fall_at is None:
+    ttl_at = _sooner(
+        job.ttl_at_us, now + to_us(job.spec.timeouts.queue_s or 0), job.spec.timeouts.queue_s is not None
+    )
+    if retry_at is grace_at is fall_at is ttl_at is None:
         return Decision()
-    return Decision(events=(TimerRestamped(retry_at_us=retry_at, grace_at_us=grace_at),))
+    event = TimerRestamped(retry_at_us=retry_at, grace_at_us=grace_at, ttl_at_us=ttl_at)
+    return Decision(events=(event,))
 
 
 def _longest_us(job: Job, terms: Terms) -> int:

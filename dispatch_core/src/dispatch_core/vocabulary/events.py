@@ -224,10 +224,14 @@ class JobRestored:
 
 @frozen(kw_only=True)
 class TimerRestamped(MovesLadder):
-    """A timer lay further ahead than its own maximum (the clock jumped) and was stamped anew."""
+    """A timer lay further ahead than its own maximum (the clock jumped) and was stamped anew.
+
+    A queue TTL that is not named stays as it was.
+    """
 
     retry_at_us: int | None
     grace_at_us: int | None
+    ttl_at_us: int | None = None
 
 
 @frozen(kw_only=True)
