@@ -5,23 +5,43 @@
 
 from dispatch_core.simulation.fleet import EngineType, FleetPlan
 from dispatch_core.simulation.kind import SIMULATED, spec_of
+from dispatch_core.simulation.measures import MEASURES, Measure, in_words, measures
 from dispatch_core.simulation.outcome import EngineOutcome, Outcome, RunOutcome, WorkOutcome, mean, quantile
+from dispatch_core.simulation.report import html_report, text_report
 from dispatch_core.simulation.run import policy_name, simulate
+from dispatch_core.simulation.traces import (
+    read_fleet,
+    read_workload,
+    workload_from,
+    write_fleet,
+    write_workload,
+)
 from dispatch_core.simulation.workload import Work, Workload
 
 __all__ = [
+    "MEASURES",
     "SIMULATED",
     "EngineOutcome",
     "EngineType",
     "FleetPlan",
+    "Measure",
     "Outcome",
     "RunOutcome",
     "Work",
     "WorkOutcome",
     "Workload",
+    "html_report",
+    "in_words",
     "mean",
+    "measures",
     "policy_name",
     "quantile",
+    "read_fleet",
+    "read_workload",
     "simulate",
     "spec_of",
+    "text_report",
+    "workload_from",
+    "write_fleet",
+    "write_workload",
 ]

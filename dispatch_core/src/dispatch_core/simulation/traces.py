@@ -1,0 +1,182 @@
+"""Fleets and workloads as files: JSON for fleets, CSV or JSON lines for workloads; and from a live store."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+
+import attrs
+
+from dispatch_core.ports.storage import Query
+from dispatch_core.shell.dispatcher import Dispatcher
+from dispatch_core.shell.parse import parse
+from dispatch_core.shell.wire import to_plain
+from dispatch_core.simulation.fleet import FleetPlan
+from dispatch_core.simulation.kind import SIMULATED
+from dispatch_core.simulation.workload import WORKS_MAX, Work, Workload
+from dispatch_core.storage.files import replacing
+from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
+from dispatch_core.vocabulary.facts import parse_term
+from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.kinds import JobKind
+
+COLUMNS = tuple(each.name for each in attrs.fields(Work))
+"""The columns of a workload in CSV; only the first three must be there."""
+_NUMBERS = frozenset({"at_s", "units", "work", "priority", "deadline_s"})
+_PROBLEMS_MAX = 20
+_PAGE = 1_000
+_TOO_MANY = ""
+
+
+def read_fleet(path: Path) -> FleetPlan:
+    """A fleet from a JSON file: ``{"types": [{"name": …, "speeds": {…}}, …]}``.
+
+    Raises InvalidCommandError naming every field that is wrong, and OSError.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InvalidCommandError([FieldProblem("", f"{path.name} is not JSON: {error}")]) from None
+    return parse(FleetPlan, data)
+
+
+def write_fleet(path: Path, fleet: FleetPlan) -> None:
+    """Write a fleet so that ``read_fleet`` gives it back."""
+    with replacing(path) as new:
+        new.write_text(json.dumps(to_plain(fleet), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_workload(path: Path) -> Workload:
+    """A workload from CSV (a name that ends in ``.csv``) or from JSON lines.
+
+    CSV has a line of column names, those of ``Work``; requirements are parted by semicolons. Raises
+    InvalidCommandError naming the line and field of what is wrong, and OSError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidCommandError([FieldProblem("", f"{path.name} is not UTF-8: {error}")]) from None
+    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text)
+    return Workload(tuple(_works(rows)), name=path.stem)
+
+
+def write_workload(path: Path, workload: Workload) -> None:
+    """Write a workload so that ``read_workload`` gives it back: CSV if the name ends so, else JSON lines."""
+    rows = [attrs.asdict(work) for work in workload.works]
+    with replacing(path) as new:
+        new.write_text(_csv(rows) if path.suffix.lower() == ".csv" else _json_lines(rows), encoding="utf-8")
+
+
+def workload_from(dispatcher: Dispatcher, *, name: str = "") -> Workload:
+    """What was submitted to a live dispatcher, as a workload: its tenant's jobs, the first at second 0.
+
+    Task class and units are those of each job's kind; requirements are kept where a simulated engine can have
+    the fact. How long the works would truly take is not known, so it is as declared.
+    """
+    jobs = list(islice(dispatcher.export_jobs(Query(sort="created_us", limit=_PAGE)), WORKS_MAX))
+    first_us = min((job.created_us for job in jobs), default=0)
+    return Workload(tuple(_work_of(job, dispatcher.kinds, first_us) for job in jobs), name=name)
+
+
+def _work_of(job: Job, kinds: Mapping[str, JobKind], first_us: int) -> Work:
+    spec = job.spec
+    kind = kinds.get(spec.kind) or JobKind(name=spec.kind)
+    task_class, units = kind.measure(spec)
+    needs = (
+        spec.requirements
+        if kind.name == SIMULATED.name
+        else (*spec.requirements, *kind.needs(spec.parameters))
+    )
+    return Work(
+        (job.created_us - first_us) / SECOND_US,
+        task_class,
+        units,
+        priority=spec.priority,
+        requirements=tuple(each for each in needs if _means_something(each)),
+        name=spec.note[:255] or job.id,
+    )
+
+
+def _means_something(requirement: str) -> bool:
+    try:
+        parse_term(requirement, SIMULATED.catalogue)
+    except ValueError:
+        return False
+    return True
+
+
+def _works(rows: Iterable[tuple[int, object]]) -> Iterator[Work]:
+    problems: list[FieldProblem] = []
+    for number, row in rows:
+        try:
+            yield parse(Work, row, f"/line/{number}")
+        except InvalidCommandError as error:
+            problems += error.problems
+            if len(problems) >= _PROBLEMS_MAX:
+                break
+    if problems:
+        raise InvalidCommandError(problems[:_PROBLEMS_MAX])
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, object]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise InvalidCommandError(
+                    [FieldProblem(f"/line/{number}", f"is not JSON: {error}")]
+                ) from None
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, object]]:
+    reader = csv.DictReader(StringIO(text, newline=""), restkey=_TOO_MANY, strict=True)
+    try:
+        if unknown := sorted(set(reader.fieldnames or ()) - set(COLUMNS)):
+            known = ", ".join(COLUMNS)
+            raise InvalidCommandError(
+                [FieldProblem("/line/1", f"{unknown[0]!r} is no column; there are {known}")]
+            )
+        for row in reader:
+            if _TOO_MANY in row:
+                raise InvalidCommandError(
+                    [FieldProblem(f"/line/{reader.line_num}", "has more cells than there are columns")]
+                )
+            yield reader.line_num, {name: _value(name, text) for name, text in row.items() if text}
+    except csv.Error as error:
+        raise InvalidCommandError(
+            [FieldProblem(f"/line/{reader.reader.line_num}", f"is not CSV: {error}")]
+        ) from None
+
+
+def _value(name: str, text: str) -> object:
+    if name == "requirements":
+        return [each.strip() for each in text.split(";") if each.strip()]
+    if name in _NUMBERS:
+        try:
+            return float(text)
+        except ValueError:
+            return text  # parsing says what is wrong with it
+    return text
+
+
+def _csv(rows: Iterable[Mapping[str, object]]) -> str:
+    page = StringIO(newline="")
+    writer = csv.DictWriter(page, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        requirements = row["requirements"]
+        assert isinstance(requirements, tuple)
+        writer.writerow({**row, "requirements": "; ".join(requirements)})
+    return page.getvalue()
+
+
+def _json_lines(rows: Iterable[Mapping[str, object]]) -> str:
+    usual = {each.name: each.default for each in attrs.fields(Work)}
+    kept = ({name: value for name, value in row.items() if value != usual[name]} for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
