@@ -68,7 +68,7 @@ coverage: .venv/.test  ## the tests with branch coverage
 lock: | $(UV)  ## refresh requirements/*.lock (UPGRADE=1 takes the newest versions)
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
 	$(COMPILE) --group run -o requirements/run.lock
-	$(COMPILE) --group run --group test --group lint -c requirements/run.lock -o requirements/test.lock
+	$(COMPILE) --group run --group test --group bench --group lint -c requirements/run.lock -o requirements/test.lock
 
 matrix: .venv/.test  ## the tests on every Python found among 3.11 to 3.14
 	@for v in 3.11 3.12 3.13 3.14; do \

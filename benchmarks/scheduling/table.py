@@ -1,0 +1,54 @@
+"""The tables people read: per family and policy, and the geometric means over families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.scheduling.cases import Case, Row
+from benchmarks.scheduling.measures import geo_mean
+
+SHOWN = ("sd50", "sd95", "sd99", "max_wait_s", "deadlines", "wall_s")
+
+
+def by_family(rows: Mapping[Case, Row]) -> list[dict[str, object]]:
+    """One line per family, load and policy, over the seeds: geometric means of ratios, means of the others."""
+    lines: dict[tuple[str, float, str], list[Row]] = {}
+    for case, row in rows.items():
+        lines.setdefault((case.key.family, case.key.load, case.policy), []).append(row)
+    return [
+        {
+            "family": family,
+            "load": load,
+            "policy": policy,
+            "× bound": geo_mean(row["x_bound"] for row in found),
+            "÷ fifo": _beside(lines.get((family, load, "fifo")), found),
+            "÷ priority": _beside(lines.get((family, load, "priority")), found),
+            **{name: sum(row[name] for row in found) / len(found) for name in SHOWN},
+        }
+        for (family, load, policy), found in lines.items()
+    ]
+
+
+def _beside(others: Sequence[Row] | None, found: Sequence[Row]) -> object:
+    if others is None:
+        return ""
+    return geo_mean(mine["flow_s"] / other["flow_s"] for mine, other in zip(found, others, strict=True))
+
+
+def over_families(lines: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """One line per load and policy: the geometric mean over families, and the worst."""
+    found: dict[tuple[object, object], list[float]] = {}
+    for line in lines:
+        value = line["× bound"]
+        assert isinstance(value, float)
+        found.setdefault((line["load"], line["policy"]), []).append(value)
+    return [
+        {
+            "load": load,
+            "policy": policy,
+            "families": len(values),
+            "× bound": geo_mean(values),
+            "worst": max(values),
+        }
+        for (load, policy), values in found.items()
+    ]
