@@ -18,12 +18,12 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo test soak mutants bench lint format docs reference deb coverage lock matrix clean
+.PHONY: help demo test soak mutants bench bench-scheduling lint format docs reference deb coverage lock matrix clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## show the commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.run  ## a server, three engines and a few real transcodes, in half a minute
 	@$(WITH_BIN) dispatch demo
@@ -34,8 +34,11 @@ test: .venv/.test  ## the tests
 soak: .venv/.test  ## the long tests
 	@$(WITH_BIN) DISPATCH_TEST_PROFILE=soak python -m pytest -m soak --timeout 3600 $(TESTS)
 
-bench: .venv/.test  ## the benchmarks
+bench: .venv/.test  ## the benchmarks of speed
 	@$(WITH_BIN) python -m benchmarks
+
+bench-scheduling: .venv/.test  ## how good the schedules are, beside a lower bound: half an hour (FLAGS=--quick: two minutes)
+	@$(WITH_BIN) python -m benchmarks scheduling $(FLAGS)
 
 mutants: .venv/.test  ## seeded mistakes that the tests must notice: a few minutes
 	@$(WITH_BIN) JOBS=$(JOBS) python tests/mutants/run.py $(NAMES)

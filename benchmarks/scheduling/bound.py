@@ -104,7 +104,8 @@ def _ramp(points: Floats, slices: int) -> Floats:
 
 def _starts(given: Instance, horizon_s: float, width_s: float) -> Floats:
     offsets = np.concatenate([[0.0], np.geomspace(width_s / 4, horizon_s, OFFSETS - 1)])
-    return np.minimum(given.release[:, None] + offsets[None, :], horizon_s)
+    found: Floats = np.minimum(given.release[:, None] + offsets[None, :], horizon_s)
+    return found
 
 
 def climb(given: Instance, horizon_s: float, *, slices: int = SLICES, steps: int = STEPS) -> Prices:

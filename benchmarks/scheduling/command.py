@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from benchmarks.machine import keep, table
+from benchmarks.machine import table
 from benchmarks.scheduling.baselines import POLICIES
 from benchmarks.scheduling.cases import PROCESSES, Case, Row, run_all
 from benchmarks.scheduling.families import FAMILIES

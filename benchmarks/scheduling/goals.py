@@ -57,7 +57,11 @@ def cases(
 
 
 def rows_of(
-    rows: Rows, families: Iterable[str], policy: str, experiment: str = PLAIN, loads: Iterable[float] = (LOAD,)
+    rows: Rows,
+    families: Iterable[str],
+    policy: str,
+    experiment: str = PLAIN,
+    loads: Iterable[float] = (LOAD,),
 ) -> dict[Key, Row]:
     """The rows of one policy and experiment, by scenario."""
     wanted, at = set(families), set(loads)

@@ -55,11 +55,12 @@ def test_scenarios_do_not_depend_on_the_hash_seed() -> None:
 
 
 def tiny(rng: np.random.Generator) -> Instance:
+    """Two to four jobs on one or two groups of one or two slots."""
     jobs, groups = int(rng.integers(2, 5)), int(rng.integers(1, 3))
     seconds = rng.lognormal(1.0, 1.0, (jobs, groups))
     seconds[rng.random((jobs, groups)) < 0.2] = np.inf
     seconds[:, 0] = np.where(np.isfinite(seconds).any(axis=1), seconds[:, 0], 3.0)
-    release, weight = rng.uniform(0, 6, jobs), 2.0 ** rng.integers(0, 4, jobs)
+    release, weight = rng.uniform(0, 6, jobs), np.exp2(rng.integers(0, 4, jobs).astype(np.float64))
     return Instance(release, weight, seconds, rng.integers(1, 3, groups).astype(float))
 
 
