@@ -15,7 +15,9 @@ from dispatch_core import (
     Benchmark,
     Dispatcher,
     EngineView,
+    JobSize,
     Lease,
+    PoolSpec,
     Reason,
     Settings,
     StorageUnavailableError,
@@ -25,7 +27,7 @@ from dispatch_core.testing.faults import CommitFault, FaultyStorage
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.jobs import Job
 from tests.core.conftest import MakeDispatcher
-from tests.core.house import claim, spec, start
+from tests.core.house import FACTS, claim, spec, start
 from tests.core.shell.test_group import Choosy, Reports
 
 LONG_S = 60.0
@@ -296,3 +298,31 @@ def test_a_storage_fault_reaches_a_woken_claim(make_dispatcher: MakeDispatcher, 
     assert len(other.dispatcher.claim("e1", session="s1")) == 1
     other.dispatcher.close()
     other.pool.shutdown()
+
+
+@pytest.mark.parametrize("how", ["complete", "give-back", "report", "cancel"])
+def test_room_in_a_pool_wakes_a_claim(fleet: Fleet, how: str) -> None:
+    """A job that waits for its pool is granted as soon as another lets go of it, not at the poll floor."""
+    act = fleet.dispatcher
+    act.pools.create("nas", PoolSpec(capacity_bytes=100))
+    for engine_id in ("e1", "e2"):
+        start(act, engine_id, facts={**FACTS, "pool": ("nas",)})
+    start(act, "e3")
+    size = JobSize(size_bytes=60)
+    act.submit(spec(pool="nas", size=size))
+    lease = claim(act)
+    waits = act.submit(spec(pool="nas", size=size))
+    waiting = [fleet.wait("e2"), fleet.wait("e3")]
+    match how:
+        case "complete":
+            act.complete(lease)
+        case "give-back":
+            act.hold(lease.job.id)
+            act.give_back(lease)
+        case "report":
+            act.pools.report("nas", used_bytes=0, capacity_bytes=500)
+        case _:
+            act.cancel(lease.job.id)
+            act.give_back(lease)
+    assert granted(waiting[0]) == [waits.id]
+    assert not waiting[1].done()

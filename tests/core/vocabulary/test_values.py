@@ -135,7 +135,7 @@ def test_events_have_stable_names() -> None:
     assert sorted(name_of(event) for event in Event.__args__) == [
         "access-denied", "attempt-failed", "cancel-asked", "engine-benchmarked", "engine-registered", "engine-seen", "engine-wanted",
         "hold-released", "job-cancelled", "job-completed", "job-deleted", "job-due", "job-edited", "job-failed",
-        "job-granted", "job-held", "job-pinned", "job-purged", "job-requeued", "job-restored", "job-submitted",
+        "job-fell-back", "job-granted", "job-held", "job-pinned", "job-purged", "job-requeued", "job-restored", "job-submitted",
         "key-created", "key-revoked", "key-rotated", "lease-expired",
         "lease-given-back", "lease-resumed", "limit-exceeded", "pin-ended",
         "pool-created", "pool-deleted", "pool-edited", "pool-reported", "timer-restamped",

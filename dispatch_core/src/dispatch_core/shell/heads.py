@@ -104,6 +104,15 @@ class Heads:
             if not window.ranks:
                 self._drop(job.ready.bucket, window)
 
+    def waiting_for(self, tenant: str, pool: str, limit: int) -> Iterator[Job]:
+        """The first jobs known that write to a pool, at most ``limit`` of each class; nothing is read for it."""
+        for window in (self._windows or {}).values():
+            if window is None or not window.ranks:
+                continue
+            first = window.jobs[window.ranks[0][2]]
+            if first.tenant == tenant and first.spec.pool == pool:  # a class has one pool
+                yield from (window.jobs[rank[2]] for rank in window.ranks[:limit])
+
     def buckets(self, transaction: Transaction) -> Collection[Bucket]:
         """Every bucket that has ready jobs as far as is known."""
         if self._windows is None:

@@ -17,7 +17,8 @@ from dispatch_core.shell.house import House
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, engine_lane
+from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
+from dispatch_core.vocabulary.pools import Pool
 
 IDLE_S = 3_600.0
 OFFERS_MAX = 1_000
@@ -118,9 +119,14 @@ class Parked:
         for change in changes.changes:
             if isinstance(change.after, Job) and change.after.ready is None:
                 self._offers.pop(change.after.id, None)
-        for job in _gained(changes):
+        for job in (*_gained(changes), *self._unblocked(changes)):
             if len(self._offers) < OFFERS_MAX:
                 self._offers[job.id] = (job, set())
+
+    def _unblocked(self, changes: ChangeSet) -> Iterator[Job]:
+        """Jobs that may have waited for room in a pool which has more of it now."""
+        for tenant, pool in dict.fromkeys(_freed(changes)) if self._entries else ():
+            yield from self._house.heads.waiting_for(tenant, pool, len(self._entries))
 
     def _take(self, chosen: set[int]) -> list[Handed]:
         taken = [entry for entry in self._entries if id(entry) in chosen]
@@ -162,6 +168,18 @@ class Parked:
 def _engine_of(entry: Handed) -> str:
     assert isinstance(entry.command, Claim)
     return entry.command.engine_id
+
+
+def _freed(changes: ChangeSet) -> Iterator[tuple[str, str]]:
+    """The tenant and id of each pool that may have gained room: a job that wrote to it stopped, or it changed."""
+    for change in changes.changes:
+        before, after = change.before, change.after
+        if isinstance(after, Pool):
+            yield after.tenant, after.id
+        if not isinstance(before, Job) or before.state is not JobState.ASSIGNED or before.spec.pool is None:
+            continue
+        if not isinstance(after, Job) or after.state is not JobState.ASSIGNED:
+            yield before.tenant, before.spec.pool
 
 
 def _gained(changes: ChangeSet) -> Iterator[Job]:
