@@ -66,6 +66,7 @@ def test_show_tells_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> No
         dispatcher.tick()
         show_job(job_form(dispatcher.job(job.id)), [], datetime.now(UTC))
     told = capsys.readouterr().out
+    assert "pending (fell back)" in told
     assert "1 of 1" in told
     assert "tag has gpu; source=a, target=b" in told
 

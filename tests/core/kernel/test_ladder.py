@@ -184,9 +184,9 @@ def test_a_ladder_leads_down_only(
         )
     )
     granted = False
-    for _ in range(data.draw(st.integers(1, 25))):
+    edits = [c.Update(job_id=J, edit=c.Edit(ladder=data.draw(some.ladders())))]
+    for _ in range(data.draw(st.integers(1, 15))):
         world.now += data.draw(st.sampled_from(SPANS))
-        edits = [c.Update(job_id=J, edit=c.Edit(ladder=data.draw(some.ladders())))]
         command = data.draw(st.sampled_from([*world.commands(), *edits, TICK, TICK]))
         before = world.copy()
         try:

@@ -236,3 +236,26 @@ def test_the_classes_of_all_steps_are_counted(make_dispatcher: MakeDispatcher) -
         dispatcher.submit(wished())
     dispatcher.submit(wished(ladder=LADDER[:1]))
     assert names(dispatcher.events()) == ["job-submitted"]
+
+
+def test_a_fall_waits_for_room_among_the_classes(make_dispatcher: MakeDispatcher, clock: ManualClock) -> None:
+    """Jobs that fall together open no more classes than may wait; the others follow when there is room."""
+    dispatcher = make_dispatcher(settings=Settings(classes_max=3))
+    settled(dispatcher, clock)
+    codecs = ("av1", "vp9", "hevc", "mpeg2")
+    jobs = [
+        dispatcher.submit(spec(ladder=(LadderStep(after_s=5, parameters={"codec": codec}),)))
+        for codec in codecs
+    ]
+
+    def fallen(seconds: float) -> list[str]:
+        clock.advance(seconds)
+        dispatcher.tick()
+        return [job.id for job in jobs if dispatcher.job(job.id).step]
+
+    first = fallen(5)
+    assert len(first) == 2
+    for job_id in first:
+        dispatcher.cancel(job_id)
+    assert fallen(59) == first
+    assert len(fallen(1)) == 4

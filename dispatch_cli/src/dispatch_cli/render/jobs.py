@@ -37,13 +37,14 @@ _VERDICT_STYLES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def state(job: Form) -> Text:
-    """The state with what stands beside it: held, pinned, asked to cancel, deleted."""
+    """The state with what stands beside it: held, pinned, fallen back, asked to cancel, deleted."""
     text = cell(job["state"], STATE_STYLES.get(str(job["state"]), ""))
     beside = [
         word
         for word, holds in (
             ("held", job["hold"]),
             ("pinned", job["pin"]),
+            ("fell back", job.get("step")),
             ("cancelling", job["cancel_requested"]),
             ("deleted", job["deleted_at"]),
         )

@@ -174,6 +174,11 @@ class Workspace:
         attempts = [attempt for attempt in found if isinstance(attempt, Attempt)]
         return sorted(attempts, key=lambda attempt: (attempt.granted_us, attempt.key))
 
+    def buckets(self) -> Iterator[Bucket]:
+        """Where jobs wait, and where this batch has let some wait; those of both come twice."""
+        yield from self.house.heads.buckets(self.transaction)
+        yield from (bucket for bucket, jobs in self._ready.items() if jobs)
+
     def ready_runs(self, lanes: Collection[str], reader: str) -> Iterator[tuple[Bucket, Iterator[Job]]]:
         """Each bucket of these lanes with its jobs in rank order, this batch's own changes included.
 

@@ -32,7 +32,7 @@ from dispatch_core.vocabulary.errors import (
     StorageUnavailableError,
 )
 from dispatch_core.vocabulary.ids import SeededIds
-from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec, JobState
+from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec, JobState, LadderStep
 
 T = TypeVar("T")
 JOBS_MAX = 12
@@ -142,6 +142,9 @@ class FleetMachine(RuleBasedStateMachine):
             "unpin": lambda each: each.assign(job_id, None),
             "edit": lambda each: each.update(job_id, Edit(priority=5)),
             "rework": lambda each: each.update(job_id, Edit(requirements=())),
+            "ladder": lambda each: each.update(
+                job_id, Edit(ladder=(LadderStep(after_s=5, requirements=()),))
+            ),
             "later": lambda each: each.update(job_id, Edit(not_before_us=self.clock.now_us() + 9_000_000)),
         }
         self.call(server, acts[data.draw(st.sampled_from(sorted(acts)))])

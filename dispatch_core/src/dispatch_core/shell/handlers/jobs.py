@@ -101,19 +101,23 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
     return [_accept(spec, index, context, workspace) for index, spec in enumerate(specs)]
 
 
-def _check_classes(specs: list[JobSpec], context: Context, workspace: Workspace) -> None:
-    house = workspace.house
-    mark = tenant_mark(context.tenant)
-    buckets = house.heads.buckets(workspace.transaction)
-    known = {class_id for _, class_id in buckets if class_id.startswith(mark)}
+def _check_classes(specs: Collection[JobSpec], context: Context, workspace: Workspace) -> None:
     wishes = [each for spec in specs for each in (spec, *rungs(spec))]
-    asked = {house.classifier.of_spec(wish, context.tenant).id for wish in wishes}
-    if len(known) + len(asked - known) > house.settings.classes_max:
+    if not room_for_classes(wishes, context.tenant, workspace):
         raise LimitExceededError(
-            f"more than {house.settings.classes_max} different requirement signatures are waiting: "
+            f"more than {workspace.house.settings.classes_max} different requirement signatures are waiting: "
             "use fewer distinct requirements",
             retry_after_s=60,
         )
+
+
+def room_for_classes(wishes: Collection[JobSpec], tenant: str, workspace: Workspace) -> bool:
+    """Whether the scheduling classes of these specs may wait beside those of the tenant that wait already."""
+    house = workspace.house
+    mark = tenant_mark(tenant)
+    known = {class_id for _, class_id in workspace.buckets() if class_id.startswith(mark)}
+    asked = {house.classifier.of_spec(wish, tenant).id for wish in wishes}
+    return asked <= known or len(known) + len(asked - known) <= house.settings.classes_max
 
 
 def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -> Job:

@@ -9,17 +9,19 @@ import attrs
 from dispatch_core.kernel.ladder import rungs
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.retention import purge
-from dispatch_core.kernel.terms import Decision
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
-from dispatch_core.shell.handlers.jobs import live_attempt_refs
+from dispatch_core.shell.handlers.jobs import live_attempt_refs, room_for_classes
 from dispatch_core.shell.workspace import Workspace, attempt_refs
 from dispatch_core.vocabulary.attempts import attempt_key
-from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import EndAttempt, FireTimer, PruneReceipt, PurgeJob
 from dispatch_core.vocabulary.context import Context
-from dispatch_core.vocabulary.events import JobFellBack
+from dispatch_core.vocabulary.events import JobEvent, JobFellBack, TimerRestamped
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RecordType, Ref
+
+PUT_OFF_US = 60 * SECOND_US
+"""How long a fall waits that would open one scheduling class too many."""
 
 
 def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspace) -> bool:
@@ -30,24 +32,21 @@ def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspac
     number = command.number if isinstance(command, EndAttempt) else job.live_attempt
     attempt = workspace.attempt(job.id, number)
     decision = decide(job, attempt, command, workspace.now, workspace.terms)
-    workspace.decided(job, _with_classes(job, decision, workspace), context)
+    events = tuple(
+        _falling(job, each, workspace) if isinstance(each, JobFellBack) else each for each in decision.events
+    )
+    workspace.decided(job, attrs.evolve(decision, events=events), context)
     return bool(decision.events or decision.pulse)
 
 
-def _with_classes(job: Job, decision: Decision, workspace: Workspace) -> Decision:
-    """History says from which scheduling class to which a job fell."""
+def _falling(job: Job, event: JobFellBack, workspace: Workspace) -> JobEvent:
+    """The fall, with the scheduling classes before and after; put off while no other class may wait."""
+    spec = next(rungs(job.spec, job.step))
+    if not room_for_classes([spec], job.tenant, workspace):
+        return TimerRestamped(retry_at_us=None, grace_at_us=None, fall_at_us=workspace.now + PUT_OFF_US)
     classifier = workspace.house.classifier
-    events = [
-        attrs.evolve(
-            event,
-            from_class=classifier.of(job).id,
-            to_class=classifier.of_spec(next(rungs(job.spec, job.step)), job.tenant).id,
-        )
-        if isinstance(event, JobFellBack)
-        else event
-        for event in decision.events
-    ]
-    return attrs.evolve(decision, events=tuple(events))
+    to_class = classifier.of_spec(spec, job.tenant).id
+    return attrs.evolve(event, from_class=classifier.of(job).id, to_class=to_class)
 
 
 def _attempt_refs(command: EndAttempt) -> Collection[Ref]:
