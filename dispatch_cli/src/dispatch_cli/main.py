@@ -28,6 +28,9 @@ COMMANDS: Final = MappingProxyType(
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
         "config": Later("dispatch_cli.commands.groups:config", "Look at the settings of the server."),
         "db": Later("dispatch_cli.commands.groups:db", "Back up, check and restore the database."),
+        "simulate": Later(
+            "dispatch_cli.commands.groups:simulate", "Try fleets, workloads and policies without engines."
+        ),
         "engine": Later("dispatch_cli.commands.groups:engine", "Be an engine: run jobs on this machine."),
         "demo": Later(
             "dispatch_cli.demo.command:demo_command", "Show the whole system at work.", optional=True

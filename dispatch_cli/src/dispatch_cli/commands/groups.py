@@ -94,6 +94,18 @@ DB_COMMANDS: Final = MappingProxyType(
     }
 )
 
+_SIMULATE: Final = "dispatch_cli.commands.simulate"
+SIMULATE_COMMANDS: Final = MappingProxyType(
+    {
+        "run": Later(f"{_SIMULATE}:run_simulation", "Try a workload on a fleet."),
+        "compare": Later(
+            f"{_SIMULATE}:compare_policies",
+            "Try a workload on a fleet under several policies, side by side.",
+        ),
+        "example": Later(f"{_SIMULATE}:write_example", "Write a fleet and a workload to start from."),
+    }
+)
+
 AGENT_COMMANDS: Final = MappingProxyType(
     {"run": Later("dispatch_cli.agent.command:run_command", "Run an engine on this machine.", optional=True)}
 )
@@ -137,6 +149,11 @@ CONFIG_COMMANDS: Final = MappingProxyType(
 @click.group(cls=LazyGroup, later=CONFIG_COMMANDS)
 def config() -> None:
     """Look at the settings of the server."""
+
+
+@click.group(cls=LazyGroup, later=SIMULATE_COMMANDS)
+def simulate() -> None:
+    """Try fleets, workloads and policies without engines."""
 
 
 @click.group(cls=LazyGroup, later=AGENT_COMMANDS)

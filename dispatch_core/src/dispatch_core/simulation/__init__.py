@@ -3,12 +3,14 @@
 ``simulate`` drives the real dispatcher and store with a virtual clock; fleets and workloads are values.
 """
 
+from dispatch_core.simulation.examples import example_fleet, example_workload
 from dispatch_core.simulation.fleet import EngineType, FleetPlan
 from dispatch_core.simulation.kind import SIMULATED, spec_of
 from dispatch_core.simulation.measures import MEASURES, Measure, in_words, measures
 from dispatch_core.simulation.outcome import EngineOutcome, Outcome, RunOutcome, WorkOutcome, mean, quantile
 from dispatch_core.simulation.report import html_report, text_report
 from dispatch_core.simulation.run import policy_name, simulate
+from dispatch_core.simulation.stage import SETTINGS, OpenStorage
 from dispatch_core.simulation.traces import (
     read_fleet,
     read_workload,
@@ -20,16 +22,20 @@ from dispatch_core.simulation.workload import Work, Workload
 
 __all__ = [
     "MEASURES",
+    "SETTINGS",
     "SIMULATED",
     "EngineOutcome",
     "EngineType",
     "FleetPlan",
     "Measure",
+    "OpenStorage",
     "Outcome",
     "RunOutcome",
     "Work",
     "WorkOutcome",
     "Workload",
+    "example_fleet",
+    "example_workload",
     "html_report",
     "in_words",
     "mean",
