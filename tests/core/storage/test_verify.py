@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from dispatch_core import StorageDamagedError, StorageError, StorageUnavailableError
+from dispatch_core import (
+    Context,
+    Dispatcher,
+    PoolSpec,
+    Scope,
+    StorageDamagedError,
+    StorageError,
+    StorageUnavailableError,
+)
 from dispatch_core.storage import create_storage, store_info, verify_store
 from tests.core.storage.filled import Rows, filled, rows_in
 
@@ -192,3 +201,48 @@ def test_info_tells_what_a_file_says_of_itself(path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(StorageDamagedError):
         store_info(path)
+
+
+def storied(path: Path) -> None:
+    """Records whose history does not tell all of them: keys, a pool that was made twice, windows, denied attempts."""
+    with closing(create_storage(path)) as storage, Dispatcher(storage) as dispatcher:
+        for _ in range(2):
+            dispatcher.pools.create("nas", PoolSpec(capacity_bytes=5))
+            dispatcher.pools.edit("nas", {"capacity_bytes": 9})
+            dispatcher.pools.delete("nas")
+        dispatcher.pools.create("nas", PoolSpec(capacity_bytes=5))
+        dispatcher.pools.edit("nas", {"capacity_bytes": 7})
+        key, _ = dispatcher.create_key("ci", [Scope.SUBMITTER])
+        dispatcher.rotate_key(key.id)
+        until_us = time.time_ns() // 1_000 + 3_600_000_000
+        dispatcher.windows.end(dispatcher.windows.plan(None, from_us=0, until_us=until_us).id)
+        dispatcher.windows.plan(None, from_us=0, until_us=until_us)
+        for reason in ("unauthorized", "rate-limited"):
+            dispatcher.denials.note(Context(actor="-"), "GET /jobs", reason)
+        dispatcher.tick()
+
+
+def test_an_id_may_live_twice(tmp_path: Path) -> None:
+    """A pool that is made again under the id of one that was deleted begins at version one; that is no damage."""
+    storied(tmp_path / "jobs.db")
+    assert verify_store(tmp_path / "jobs.db").findings == ()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "event = 'key-rotated'",
+        "event = 'key-created'",
+        "event = 'window-ended'",
+        "type = 'window'",
+        "event = 'access-denied' AND version = 2",
+        "event = 'pool-deleted'",
+        "event = 'pool-edited' AND data LIKE '%7%'",
+    ],
+)
+def test_a_lost_end_of_a_history_is_found(tmp_path: Path, lost: str) -> None:
+    """The last row of a history is missed like any other: a record stands at its last version, or its end is told."""
+    path = tmp_path / "jobs.db"
+    storied(path)
+    change(path, f"DELETE FROM history WHERE {lost}")  # our own words
+    assert verify_store(path).findings, lost

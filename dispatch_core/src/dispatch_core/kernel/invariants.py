@@ -13,11 +13,16 @@ from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobPurged
 from dispatch_core.vocabulary.jobs import Job, JobState
+from dispatch_core.vocabulary.pools import PoolDeleted
+from dispatch_core.vocabulary.windows import WindowEnded
 
 Counts = Mapping[tuple[str, str], int]
 """How many, by (tenant, name)."""
 PULSED = ("version", "deadline_us", "progress_at_us", "progress", "run_until_us")
 """What a sign of life, or a jump of the clock, changes of an attempt without a row of history."""
+
+_ENDS = (PoolDeleted, WindowEnded)
+"""The last of a record that leaves while its history stays."""
 
 
 @frozen
@@ -109,6 +114,25 @@ def broken_order(key: str, version: int, facts: Sequence[Fact]) -> Iterator[str]
     times = [fact.at_us for fact in facts]
     if times != sorted(times):
         yield f"{key}: times go back"
+
+
+def broken_story(key: str, version: int | None, facts: Sequence[Fact]) -> Iterator[str]:
+    """The lives of a record that may end and begin anew under its id; ``version`` is the present one's, if there is one.
+
+    Each begins at version one. All but the present one have ended, and say so.
+    """
+    lives: list[list[Fact]] = []
+    for fact in facts:
+        if fact.version == 1 or not lives:
+            lives.append([])
+        lives[-1].append(fact)
+    present = lives.pop() if lives and version is not None else []
+    for life in lives:
+        yield from broken_order(key, len(life), life)
+        if not isinstance(life[-1].event, _ENDS):
+            yield f"{key}: history of a record that is not stored, and whose end is not told"
+    if version is not None:
+        yield from broken_order(key, version, present)
 
 
 def _folded(job: Job | None, fact: Fact, tried: dict[int, Attempt]) -> Job:

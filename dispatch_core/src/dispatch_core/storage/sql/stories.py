@@ -16,8 +16,8 @@ from dispatch_core.kernel.invariants import (
     broken_engine,
     broken_history,
     broken_laws,
-    broken_order,
     broken_purge,
+    broken_story,
 )
 from dispatch_core.shell.wire import event_from_plain, loads
 from dispatch_core.storage.sql.checksums import checksum
@@ -101,16 +101,24 @@ class Judge:
     def other_records(self) -> None:
         """Every record of every other type: it can be read, and its columns say what it says."""
         for record_type in RecordType:
-            if record_type not in (RecordType.JOB, RecordType.ATTEMPT, RecordType.ENGINE):
-                self._plain(record_type)
+            if record_type in (RecordType.PULSE, RecordType.RECEIPT):
+                for row in self._table(record_type, ", ".join(self._forms[record_type].key_columns)):
+                    self._record(record_type, row)
+            elif record_type not in (RecordType.JOB, RecordType.ATTEMPT, RecordType.ENGINE):
+                self._storied(record_type)
 
-    def _plain(self, record_type: RecordType) -> None:
-        """Records whose history does not tell all of them, a secret's digest for one, or that have none."""
-        for row in self._table(record_type, ", ".join(self._forms[record_type].key_columns)):
-            self._record(record_type, row)
-        for key, rows in groupby(self._history_of(record_type), itemgetter(1)):
-            told = [fact for fact in self._facts(key, list(rows)) if fact is not None]
-            self._all(broken_order(key, told[-1].version if told else 0, told))
+    def _storied(self, record_type: RecordType) -> None:
+        """Records whose history does not tell all of them, a secret's digest for one; but every version."""
+        stored = self._tagged(self._table(record_type, "type, id"), 0, 1)
+        history = self._tagged(self._history_of(record_type), 1, 1)
+        for key, grouped in groupby(merge(stored, history, key=itemgetter(0, 1)), itemgetter(0)):
+            rows = list(grouped)
+            records = [self._record(record_type, row) for _, tag, row in rows if tag == 0]
+            facts = self._facts(key, [row for _, tag, row in rows if tag == 1])
+            told = [each for each in facts if each is not None]
+            if None not in facts and None not in records:
+                version = next((each.version for each in records if each is not None), None)
+                self._all(broken_story(key, version, told))
 
     def counters(self) -> None:
         """The counters against the rows just seen."""
