@@ -12,7 +12,7 @@ from dispatch_core.storage.life import new_incarnation
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.storage.sql.session import driver_error, storage_error
-from dispatch_core.storage.sql.statements import DIALECT
+from dispatch_core.storage.sql.statements import schema_texts
 from dispatch_core.vocabulary.errors import (
     SchemaMismatchError,
     StorageDamagedError,
@@ -127,8 +127,8 @@ def create_file(path: Path) -> None:
 def create_schema(connection: sqlite3.Connection) -> None:
     """All tables, the revision, and the name of this life, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
-    for definition in schema.definitions():
-        connection.execute(str(definition.compile(dialect=DIALECT)))
+    for text in schema_texts():
+        connection.execute(text)
     connection.execute(
         "CREATE TABLE alembic_version ( version_num VARCHAR(32) NOT NULL, "
         "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num) )"

@@ -6,6 +6,7 @@ Ids go in as one JSON array, never as an expanding IN, so that one text serves e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from attrs import frozen
@@ -53,6 +54,12 @@ def compiled(clause: ClauseElement) -> Statement:
     assert isinstance(result, SQLCompiler)
     names = tuple(result.positiontup or ())
     return Statement(str(result), names, {name: result.params[name] for name in names})
+
+
+@cache
+def schema_texts() -> tuple[str, ...]:
+    """The statements that make all tables and indexes, in order."""
+    return tuple(str(each.compile(dialect=DIALECT)) for each in schema.definitions())
 
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -160,6 +167,7 @@ def counter_add() -> str:
     return compiled(fresh.on_conflict_do_update(index_elements=["server", "tenant", "name"], set_=added)).text
 
 
+@cache
 def history_select(*, of: bool) -> Statement:
     """History rows behind (tx, n), of one record or of all."""
     columns = schema.history.c
@@ -170,6 +178,7 @@ def history_select(*, of: bool) -> Statement:
     return compiled(select(*shown).where(behind, *one).order_by(*place).limit(bindparam("limit")))
 
 
+@cache
 def settled() -> Statement:
     """Ended jobs (last change, id) that ended in one way and are unchanged since, in that order."""
     columns = schema.jobs.c
@@ -192,6 +201,7 @@ def open_attempts(form: Form) -> Statement:
     )
 
 
+@cache
 def tally(what: Tally) -> Statement:
     """Counts and sums as (key, key, count, total)."""
     jobs, counters = schema.jobs.c, schema.counters.c

@@ -11,12 +11,12 @@ from dispatch_core.ports.storage import StorageTraits, Transaction
 from dispatch_core.storage.life import Wake
 from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.cache import RecordCache
-from dispatch_core.storage.sql.forms import Form, forms_by_type
+from dispatch_core.storage.sql.forms import Form
 from dispatch_core.storage.sql.schema import HEAD
 from dispatch_core.storage.sql.session import Session, Watch
 from dispatch_core.storage.sql.sqlite import SqliteFile, SqliteMemory
 from dispatch_core.storage.sql.transaction import Reads, SqlTransaction
-from dispatch_core.storage.sql.writing import Texts
+from dispatch_core.storage.sql.writing import Texts, usual_texts
 from dispatch_core.vocabulary.clock import Clock, SystemClock
 from dispatch_core.vocabulary.errors import StorageDamagedError, StorageUnavailableError
 from dispatch_core.vocabulary.records import RecordType
@@ -46,7 +46,7 @@ class SqlStorage:
         self.server_id = server_id
         self._database = database
         self._clock = clock
-        self._reads = Reads(Texts.compile(forms or forms_by_type()))
+        self._reads = Reads(usual_texts() if forms is None else Texts.compile(forms))
         self._cache = RecordCache(records_cached)
         self._closed, self._process = False, os.getpid()
         self._incarnation, self._tx = "", 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 from attrs import field, frozen
 
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded
 from dispatch_core.storage.sql import statements
 from dispatch_core.storage.sql.checksums import checksum
-from dispatch_core.storage.sql.forms import Form, Values, dumps
+from dispatch_core.storage.sql.forms import Form, Values, dumps, forms_by_type
 from dispatch_core.storage.sql.session import Session
 from dispatch_core.storage.sql.statements import FormStatements, form_statements
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
@@ -32,6 +33,12 @@ class Texts:
     def compile(cls, forms: Mapping[RecordType, Form]) -> Texts:
         """All statements for these forms."""
         return cls(forms, {record_type: form_statements(form) for record_type, form in forms.items()})
+
+
+@cache
+def usual_texts() -> Texts:
+    """Those of the usual forms. To compile them takes 25 ms, which every store of a process would spend anew."""
+    return Texts.compile(forms_by_type())
 
 
 def write_changes(session: Session, texts: Texts, changes: Sequence[Change]) -> Written | None:
