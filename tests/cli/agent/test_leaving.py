@@ -27,7 +27,7 @@ def test_a_killed_agent_takes_ffmpeg_along_and_another_finishes_its_job(
 ) -> None:
     """SIGKILL leaves no encoder behind; when the lease has run out, another engine does the job and tidies up."""
     target = tmp_path / "out.mp4"
-    job_id = backend.submit(long_clip, target, codec="hevc", preset="fast")
+    job_id = backend.submit(long_clip, target, **SLOW)
     victim = start_process(backend.url, "victim")
     backend.await_progress(job_id)
     children = victim.children()
@@ -36,6 +36,7 @@ def test_a_killed_agent_takes_ffmpeg_along_and_another_finishes_its_job(
     victim.join()
     await_that(lambda: not alive(children), "ffmpeg died with its agent", 3)
     assert list(tmp_path.glob(".out.mp4.*.part")), "what a killed agent cannot clear"
+    backend.hurry(job_id)
     start_agent(backend.url, "rescuer")
     job = backend.await_state(job_id, JobState.COMPLETED)
     assert backend.outcomes(job_id) == ["expired", "completed"]
@@ -53,6 +54,7 @@ def test_a_frozen_agent_that_wakes_overwrites_nothing(
     frozen = start_process(backend.url, "frozen")
     backend.await_progress(job_id)
     frozen.signal(signal.SIGSTOP)  # its ffmpeg goes on
+    backend.hurry(job_id)
     start_agent(backend.url, "rescuer")
     backend.await_state(job_id, JobState.COMPLETED)
     result = (target.stat().st_ino, target.stat().st_mtime_ns)
