@@ -46,10 +46,24 @@ def running_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A user's videos: one long enough to be interrupted, two short ones."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name, seconds, height in (("long", 5.0, 360), ("short", 1.0, 360), ("small", 0.9, 180)):
+        make_clip(folder / f"{name}.mp4", seconds, width=height * 16 // 9, height=height)
+    return folder
+
+
 @pytest.mark.timeout(110)
-def test_the_demo_rescues_a_job_and_every_output_decodes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["own", "made"])
+def test_the_demo_rescues_a_job_and_every_output_decodes(tmp_path: Path, videos: Path, own: bool) -> None:
     """Nine real jobs end well although an engine is killed at work; the books balance; nothing is left behind."""
-    run = demo(tmp_path, "--json", "--clips-seconds", "1", "--time-limit", "90s")
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    source = ["--input", str(videos)] if own else ["--clips-seconds", "1"]
+    run = demo(folder, "--json", *source, "--time-limit", "90s")
     output, _ = run.communicate(timeout=100)
     assert run.returncode == 0, output
     told = json.loads(output)
@@ -67,13 +81,13 @@ def test_the_demo_rescues_a_job_and_every_output_decodes(tmp_path: Path) -> None
     for words in ("submitted", "was killed", "ran out", f"granted to {told['rescued']}", "completed"):
         assert words in story
     assert not running_in(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end every process and remove the folder."""
-    run = demo(tmp_path, "--clips-seconds", "2")
+    run = demo(tmp_path, "--clips-seconds", "0.5")
     assert run.stdout is not None
     for line in run.stdout:
         if "running on" in line:
