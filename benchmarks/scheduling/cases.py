@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +27,8 @@ from dispatch_core.simulation import simulate
 Row = Mapping[str, float]
 BOUNDS = RESULTS / "local" / "bounds"
 PROCESSES = 2
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @frozen
@@ -62,14 +65,27 @@ def _mark(given: Instance) -> str:
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def unlearning() -> Iterator[None]:
+    """For a while nothing is learned from runs in this process: a comparison that no setting of the product offers."""
+    rates = importlib.import_module("dispatch_core.kernel.scheduling.rates").Rates
+    learn = rates.learn
+    rates.learn = lambda *_: None
+    try:
+        yield
+    finally:
+        rates.learn = learn
+
+
 def run_case(case: Case) -> dict[str, float]:
     """Simulate and measure. ``x_bound`` is weighted flow over its bound; ``wall_s`` what the simulation took."""
     given, experiment = changed(case), EXPERIMENTS[case.experiment]
     policy = experiment.policy() if experiment.policy and case.policy == "ours" else POLICIES[case.policy]()
     began = time.perf_counter()
-    outcome = simulate(
-        given.fleet, given.workload, policy=policy, settings=experiment.settings, seed=case.key.seed
-    )
+    with nullcontext() if experiment.learns else unlearning():
+        outcome = simulate(
+            given.fleet, given.workload, policy=policy, settings=experiment.settings, seed=case.key.seed
+        )
     wall = time.perf_counter() - began
     row = row_of(given, outcome) | {"wall_s": wall}
     if experiment.bounded:
@@ -81,14 +97,13 @@ def run_case(case: Case) -> dict[str, float]:
 
 
 def _warm(case: Case) -> None:
-    if EXPERIMENTS[case.experiment].bounded:
-        bound_of(case.key, changed(case))
+    bound_of(case.key, changed(case))
 
 
 def run_all(cases: Sequence[Case], processes: int = PROCESSES) -> dict[Case, Row]:
     """All the cases, the bounds they share first; their rows in the order given."""
     wanted = list(dict.fromkeys(cases))
-    shared = list({(case.key, EXPERIMENTS[case.experiment].bound_name): case for case in wanted}.values())
+    shared = list({case.key: case for case in wanted if EXPERIMENTS[case.experiment].bounded}.values())
     with ProcessPoolExecutor(processes) as pool:
         _gather(pool, _warm, shared, "bounds")
         rows = _gather(pool, run_case, wanted, "runs")

@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from benchmarks.machine import table
+from attrs import asdict
+
+from benchmarks.machine import keep, table
 from benchmarks.scheduling.baselines import POLICIES
 from benchmarks.scheduling.cases import PROCESSES, Case, Row, run_all
+from benchmarks.scheduling.decision import SIZES, decision_rows
 from benchmarks.scheduling.families import FAMILIES
+from benchmarks.scheduling.goals import GOALS, Goal, goal_rows
 from benchmarks.scheduling.scenario import JOBS, Key
 from benchmarks.scheduling.table import by_family, over_families
 
 QUICK_JOBS = 600
+QUICK_SIZES = (1_000, 20_000)
+DECISION = "13"
+BESIDE = ("slurm", "wspt")
+"""Policies that no goal is held against: two seeds show where they stand."""
 
 
 def _names(text: str) -> list[str]:
@@ -29,36 +37,82 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_names, default=None, help="1,2,3,4,5")
     parser.add_argument("--jobs", type=int, default=None, help=f"jobs a run: {JOBS}")
     parser.add_argument("--quick", action="store_true", help=f"seeds 1 and 2, {QUICK_JOBS} jobs")
+    parser.add_argument(
+        "--goals", type=_names, default=None, help="only these, for example 1,2,7; no other tables"
+    )
     parser.add_argument("--processes", type=int, default=PROCESSES)
     return parser
 
 
+def _span(asked: argparse.Namespace) -> tuple[list[int], int]:
+    """The seeds and the number of jobs."""
+    jobs = asked.jobs or (QUICK_JOBS if asked.quick else JOBS)
+    return [
+        int(seed) for seed in asked.seeds or (["1", "2"] if asked.quick else ["1", "2", "3", "4", "5"])
+    ], jobs
+
+
 def cases_of(asked: argparse.Namespace) -> list[Case]:
     """Every family × load × seed × policy asked for."""
-    jobs = asked.jobs or (QUICK_JOBS if asked.quick else JOBS)
-    seeds = asked.seeds or (["1", "2"] if asked.quick else ["1", "2", "3", "4", "5"])
+    seeds, jobs = _span(asked)
     return [
-        Case(Key(family, float(load), int(seed), jobs), policy)
+        Case(Key(family, float(load), seed, jobs), policy)
         for family in asked.families
         for load in asked.loads
         for policy in asked.policy
-        for seed in seeds
+        for seed in (seeds[:2] if policy in BESIDE else seeds)
     ]
 
 
+def goals_of(asked: argparse.Namespace) -> list[Goal]:
+    """The goals asked for: with tables of some families or policies only, none."""
+    if asked.goals is not None:
+        return [goal for goal in GOALS if str(goal.number) in asked.goals]
+    whole = asked.families == list(FAMILIES) and "ours" in asked.policy and asked.loads == ["0.9"]
+    return list(GOALS) if whole else []
+
+
 def run(flags: Sequence[str] = ()) -> None:
-    """Run what the flags ask for, and print it."""
+    """Run what the flags ask for, print it, and keep it if it was all."""
     parser = _parser()
     asked = parser.parse_args(list(flags))
     for what, known in ((asked.families, FAMILIES), (asked.policy, POLICIES)):
         if unknown := [name for name in what if name not in known]:
             parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
-    show(run_all(cases_of(asked), asked.processes))
+    goals = goals_of(asked)
+    seeds, jobs = _span(asked)
+    plain = [] if asked.goals is not None else cases_of(asked)
+    rows = run_all([*plain, *(case for goal in goals for case in goal.cases(seeds, jobs))], asked.processes)
+    show({case: rows[case] for case in plain})
+    if goals or DECISION in (asked.goals or ()):
+        reached = goal_rows(goals, rows)
+        if asked.goals is None or DECISION in asked.goals:
+            reached += decision_rows(QUICK_SIZES if asked.quick else SIZES)
+        print(table(list(reached)))
+        if goals == list(GOALS) and not asked.quick:
+            keep_all(reached, rows)
+
+
+def keep_all(reached: Sequence[Mapping[str, object]], rows: Mapping[Case, Row]) -> None:
+    """Write the goals, and every run."""
+    kept = keep("scheduling", list(reached))
+    keep(
+        "scheduling-runs",
+        [
+            {
+                **asdict(case.key),
+                "policy": case.policy,
+                "experiment": case.experiment,
+                **{name: round(value, 4) for name, value in row.items()},
+            }
+            for case, row in rows.items()
+        ],
+    )
+    print(f"kept in {kept.name}")
 
 
 def show(rows: Mapping[Case, Row]) -> None:
     """Print the tables of plain runs."""
-    lines = by_family(rows)
-    print(table(list(lines)))
-    print()
-    print(table(list(over_families(lines))))
+    if rows:
+        lines = by_family(rows)
+        print(f"{table(list(lines))}\n\n{table(list(over_families(lines)))}\n")
