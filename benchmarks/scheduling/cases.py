@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import json
 import sys
 import time
@@ -27,6 +28,7 @@ from dispatch_core.simulation import simulate
 Row = Mapping[str, float]
 BOUNDS = RESULTS / "local" / "bounds"
 PROCESSES = 2
+_RATES = "dispatch_core.kernel.scheduling.rates"
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -68,7 +70,10 @@ def _mark(given: Instance) -> str:
 @contextmanager
 def unlearning() -> Iterator[None]:
     """For a while nothing is learned from runs in this process: a comparison that no setting of the product offers."""
-    rates = importlib.import_module("dispatch_core.kernel.scheduling.rates").Rates
+    if importlib.util.find_spec(_RATES) is None:
+        yield
+        return
+    rates = importlib.import_module(_RATES).Rates
     learn = rates.learn
     rates.learn = lambda *_: None
     try:
@@ -114,7 +119,8 @@ def _gather(pool: ProcessPoolExecutor, work: Callable[[T], R], items: Sequence[T
     began = time.perf_counter()
     futures = [pool.submit(work, item) for item in items]
     for number, future in enumerate(as_completed(futures), 1):
-        future.result()
+        if future.exception():
+            pool.shutdown(cancel_futures=True)  # or the others would run to their end first
         _bar(what, number, len(futures), time.perf_counter() - began)
     return [future.result() for future in futures]
 
