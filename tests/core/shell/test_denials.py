@@ -21,6 +21,7 @@ from dispatch_core.shell.denials import DENIED_MAX, WRITE_EVERY_S
 from dispatch_core.storage import MemoryStorage
 from dispatch_core.testing.faults import CommitFault, FaultyStorage
 from dispatch_core.vocabulary.denials import DAY_US, DENIALS_KEPT_US, ROWS_A_DAY
+from tests.core.conftest import MakeDispatcher
 from tests.core.house import spec, start
 
 OPERATOR = Context(actor="key:ops", scopes=(Scope.ADMIN, Scope.OPERATOR))
@@ -120,3 +121,15 @@ def test_what_a_failing_store_did_not_take_is_counted_at_the_next_tick(clock: Ma
         clock.advance(WRITE_EVERY_S)
         (row,) = denials(dispatcher)
     assert (row.data["reason"], row.data["count"]) == ("more", 1)
+
+
+def test_closing_writes_down_what_is_left(make_dispatcher: MakeDispatcher) -> None:
+    """A stop within the period loses nothing; whoever opens the store next can read it."""
+    dispatcher = make_dispatcher()
+    for action in ("GET /jobs", "GET /keys"):
+        dispatcher.denials.note(Context(actor="-"), action, "unauthorized")
+        dispatcher.tick()
+    dispatcher.close()
+    dispatcher.close()
+    found = [row.data["action"] for row in denials(make_dispatcher())]
+    assert found == ["GET /jobs", "GET /keys"]

@@ -80,11 +80,12 @@ class Denials:
         with self._storage.read() as snapshot:
             return any(each.tenant != tenant for each in snapshot.load(refs).values())
 
-    def take(self) -> tuple[Denied, ...]:
-        """What there is to write, if it is time to; it is the caller's then."""
+    def take(self, *, last: bool = False) -> tuple[Denied, ...]:
+        """What there is to write, if it is time to, or the ``last`` time; it is the caller's then."""
         now_us = self._storage.monotonic_us()
         with self._mutex:
-            if not (self._counts or self._more) or (self._next_us is not None and now_us < self._next_us):
+            early = self._next_us is not None and now_us < self._next_us
+            if not (self._counts or self._more) or (early and not last):
                 return ()
             self._next_us = now_us + WRITE_EVERY_S * SECOND_US
             taken = [attrs.evolve(denied, count=count) for denied, count in self._counts.items()]

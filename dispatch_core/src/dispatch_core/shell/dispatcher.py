@@ -107,7 +107,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Refuse new commands, finish those accepted, end the writer thread. The store stays the caller's."""
-        self._committer.close()
+        self._maintenance.close()
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, FireTimer, PruneReceipt
 from dispatch_core.vocabulary.context import CLOCKWORK, Context
 from dispatch_core.vocabulary.denials import PurgeDenials, WriteDenials
-from dispatch_core.vocabulary.errors import DispatchError, StorageError
+from dispatch_core.vocabulary.errors import DispatchError, InvariantError, StorageError
 from dispatch_core.vocabulary.records import RecordType, Ref
 from dispatch_core.vocabulary.windows import ExpireWindow
 
@@ -135,8 +135,16 @@ class Maintenance:
     def _sum(self, commands: Sequence[Command]) -> int:
         return sum(_acted(entry) for entry in self._committer.execute_many(commands, CLOCKWORK))
 
-    def _write_denials(self) -> None:
-        if taken := self._house.denials.take():
+    def close(self) -> None:
+        """Write down what is left, if that can be done; then no command is taken any more."""
+        with suppress(
+            DispatchError, InvariantError
+        ):  # closed already, or closed by an observer, by the writer itself
+            self._write_denials(last=True)
+        self._committer.close()
+
+    def _write_denials(self, *, last: bool = False) -> None:
+        if taken := self._house.denials.take(last=last):
             try:
                 self._sum([WriteDenials(denied=taken)])
             except StorageError:

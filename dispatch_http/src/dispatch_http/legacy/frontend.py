@@ -87,7 +87,11 @@ class FleetAuth:
         if text is not None and (req.method, req.uri_template) in self._doors:
             key = matching(self._keys, text)
             if key is not None and req.get_header("Authorization") is None:
-                caller = Context(actor=f"fleet:{key.name}", scopes=(Scope.SUBMITTER, Scope.ENGINE))
+                caller = Context(
+                    actor=f"fleet:{key.name}",
+                    scopes=(Scope.SUBMITTER, Scope.ENGINE),
+                    address=req.context.client,
+                )
                 req.context.caller, req.context.actor = caller, caller.actor
                 req.context.fleet_only = True
                 return
