@@ -39,6 +39,16 @@ def submit_lines(
     return accepted, first
 
 
+def lines_of(lines: IO[str]) -> Iterator[dict[str, object]]:
+    """The form on every line. Raises CommandFailure naming the first that holds none."""
+    for number, line in _numbered(lines):
+        try:
+            yield _form(line)
+        except CommandFailure as failure:
+            failure.subject = f"line {number}"
+            raise
+
+
 def _numbered(lines: IO[str]) -> Iterator[tuple[int, str]]:
     """The lines with their numbers; empty ones are left out."""
     for number in range(1, LINES_MAX + 1):

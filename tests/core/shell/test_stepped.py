@@ -26,7 +26,7 @@ class Stepped:
     committer: SteppedCommitter
 
     def hand(self, *commands: Command) -> list[Handed]:
-        return self.committer.hand(commands, LOCAL)
+        return self.committer.hand([(command, LOCAL) for command in commands])
 
     def ask(self, engine_id: str = "e1") -> Handed:
         return self.hand(Claim(engine_id=engine_id, session="s1"))[0]

@@ -102,6 +102,10 @@ SIMULATE_COMMANDS: Final = MappingProxyType(
             f"{_SIMULATE}:compare_policies",
             "Try a workload on a fleet under several policies, side by side.",
         ),
+        "what-if": Later(
+            "dispatch_cli.commands.what_if:ask_what_if",
+            "Say what a change would do to the jobs that are open now.",
+        ),
         "example": Later(f"{_SIMULATE}:write_example", "Write a fleet and a workload to start from."),
     }
 )

@@ -143,7 +143,7 @@ def _outcome(
 ) -> Outcome:
     from dispatch_core.simulation import simulate
 
-    settings, policy = _decider(name, options["cap_s"])
+    settings, policy = decider(name, options["cap_s"])
     outcome = simulate(
         fleet,
         workload,
@@ -156,7 +156,8 @@ def _outcome(
     return attrs.evolve(outcome, policy=name)
 
 
-def _decider(name: str, cap_s: float | None) -> tuple[Settings, Policy | None]:
+def decider(name: str, cap_s: float | None) -> tuple[Settings, Policy | None]:
+    """The settings and the policy of a name; None is the dispatcher's own, made from the settings."""
     from dispatch_core import FifoPolicy, StrictPolicy
     from dispatch_core.simulation import SETTINGS
 

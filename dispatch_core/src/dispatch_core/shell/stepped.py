@@ -51,11 +51,11 @@ class SteppedCommitter:
             raise failed
         return list(entries)
 
-    def hand(self, commands: Sequence[Command], context: Context) -> list[Handed]:
-        """Decide commands together. Claims among them that find nothing wait; the others have their answer."""
-        for command in commands:
+    def hand(self, commands: Sequence[tuple[Command, Context]]) -> list[Handed]:
+        """Decide commands together, each in its context. Claims that find nothing wait; others have their answer."""
+        for command, _ in commands:
             check(command)
-        entries = [Handed(command, context, until=math.inf) for command in commands]
+        entries = [Handed(command, context, until=math.inf) for command, context in commands]
         self._take_turns(entries)
         return entries
 

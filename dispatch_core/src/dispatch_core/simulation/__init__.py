@@ -5,10 +5,11 @@
 
 from dispatch_core.simulation.examples import example_fleet, example_workload
 from dispatch_core.simulation.fleet import EngineType, FleetPlan
+from dispatch_core.simulation.forking import Fork, fork
 from dispatch_core.simulation.kind import SIMULATED, spec_of
 from dispatch_core.simulation.measures import MEASURES, Measure, in_words, measures
 from dispatch_core.simulation.outcome import EngineOutcome, Outcome, RunOutcome, WorkOutcome, mean, quantile
-from dispatch_core.simulation.report import html_report, text_report
+from dispatch_core.simulation.report import html_report, text_report, what_if_report
 from dispatch_core.simulation.run import policy_name, simulate
 from dispatch_core.simulation.stage import SETTINGS, OpenStorage
 from dispatch_core.simulation.traces import (
@@ -18,24 +19,30 @@ from dispatch_core.simulation.traces import (
     write_fleet,
     write_workload,
 )
+from dispatch_core.simulation.whatif import Changes, Shift, WhatIf, what_if
 from dispatch_core.simulation.workload import Work, Workload
 
 __all__ = [
     "MEASURES",
     "SETTINGS",
     "SIMULATED",
+    "Changes",
     "EngineOutcome",
     "EngineType",
     "FleetPlan",
+    "Fork",
     "Measure",
     "OpenStorage",
     "Outcome",
     "RunOutcome",
+    "Shift",
+    "WhatIf",
     "Work",
     "WorkOutcome",
     "Workload",
     "example_fleet",
     "example_workload",
+    "fork",
     "html_report",
     "in_words",
     "mean",
@@ -47,6 +54,8 @@ __all__ = [
     "simulate",
     "spec_of",
     "text_report",
+    "what_if",
+    "what_if_report",
     "workload_from",
     "write_fleet",
     "write_workload",

@@ -10,7 +10,8 @@ from dispatch_core.shell.waiting import Handed
 from dispatch_core.simulation.chance import Crashes, Fate
 from dispatch_core.simulation.fleet import EngineType
 from dispatch_core.vocabulary.attempts import Lease
-from dispatch_core.vocabulary.commands import Claim, Heartbeat, HeldLease
+from dispatch_core.vocabulary.commands import Claim, Command, Heartbeat, HeldLease
+from dispatch_core.vocabulary.context import LOCAL, Context
 from dispatch_core.vocabulary.engines import Profile
 
 
@@ -40,6 +41,11 @@ class SimEngine:
     id: str
     type: EngineType
     crashes: Crashes
+    profile: Profile
+    context: Context = LOCAL
+    able: bool = False
+    """Whether it is taken for able to run any class: one of a live fleet, whose rules are known to the dispatcher only."""
+    session: str = ""
     sessions: int = 0
     up: bool = False
     leaving: bool = False
@@ -53,45 +59,41 @@ class SimEngine:
     crashed: int = 0
 
     @property
-    def session(self) -> str:
-        """The name of its present process."""
-        return f"{self.id}/{self.sessions}"
-
-    @property
     def wants_work(self) -> bool:
         """Whether it should ask for work and has not yet."""
-        return self.up and not self.leaving and self.claim is None and len(self.running) < self.type.slots
+        return self.up and not self.leaving and self.claim is None and len(self.running) < self.slots
 
     @property
-    def profile(self) -> Profile:
-        """What it registers with."""
-        return self.type.profile()
+    def slots(self) -> int:
+        """How many jobs it runs at a time."""
+        return self.profile.slots
 
     def can_run(self, task_classes: Iterable[str]) -> bool:
         """Whether it could run a job of one of these classes, as far as classes go."""
-        return any(each in self.type.speeds for each in task_classes)
-
-    def speed(self, task_class: str) -> float:
-        """Its true units per second."""
-        return self.type.speeds[task_class]
+        return self.able or any(each in self.type.speeds for each in task_classes)
 
     def free_slot(self) -> int:
         """The first slot that runs nothing."""
         used = {run.slot for run in self.running.values()}
-        return next(slot for slot in range(self.type.slots) if slot not in used)
+        return next(slot for slot in range(self.slots) if slot not in used)
 
-    def asking(self) -> Claim:
-        """The command that asks for one job."""
-        return Claim(engine_id=self.id, session=self.session)
+    def says(self, command: Command) -> tuple[Command, Context]:
+        """A command, in the name of its tenant."""
+        return (command, self.context)
 
-    def beat(self) -> Heartbeat:
-        """The command that says it is alive, and what it runs."""
+    def asking(self) -> tuple[Command, Context]:
+        """What asks for one job."""
+        return self.says(Claim(engine_id=self.id, session=self.session))
+
+    def beat(self) -> tuple[Command, Context]:
+        """What says that it is alive, and what it runs."""
         held = tuple(HeldLease(job_id=job_id, token=token) for job_id, token in self.running)
-        return Heartbeat(engine_id=self.id, session=self.session, leases=held)
+        return self.says(Heartbeat(engine_id=self.id, session=self.session, leases=held))
 
     def starts(self, now_us: int) -> None:
         """A process begins."""
         self.sessions += 1
+        self.session = f"{self.id}/{self.sessions}"
         self.up = True
         self.up_since_us = self.heard_us = now_us
 
@@ -105,4 +107,4 @@ class SimEngine:
         """A run is over."""
         self.running.pop(run.key)
         run.ended_us, run.ending = now_us, ending
-        self.busy_us += now_us - run.started_us
+        self.busy_us += now_us - max(run.started_us, 0)

@@ -21,7 +21,7 @@ from dispatch_core.vocabulary.commands import Claim, Command, Complete, Deregist
 from dispatch_core.vocabulary.context import LOCAL
 from dispatch_core.vocabulary.engines import HeartbeatAnswer
 from dispatch_core.vocabulary.errors import LeaseLostError
-from dispatch_core.vocabulary.jobs import JobError, JobState
+from dispatch_core.vocabulary.jobs import Job, JobError, JobState
 
 TICK_US = to_us(300)
 """Between ticks that nothing in particular asks for."""
@@ -91,7 +91,7 @@ class Play:
             asking = [engine for engine in self._engines.values() if engine.wants_work]
             if not asking:
                 break
-            entries = committer.hand([engine.asking() for engine in asking], LOCAL)
+            entries = committer.hand([engine.asking() for engine in asking])
             for engine, entry in zip(asking, entries, strict=True):
                 engine.claim = entry
         self._plan_floor()
@@ -105,6 +105,20 @@ class Play:
         for place, job in zip(places, jobs, strict=True):
             self._story.submitted(place, job.id, self._stage.now_us)
             self._waiting[self._story.task_class(place)] += 1
+
+    def adopt(self, place: int, job: Job) -> None:
+        """A job that was there before the beginning and does not run: its timers are looked after."""
+        self._story.submitted(place, job.id, job.created_us - self._stage.began_us)
+        self._waiting[self._story.task_class(place)] += 1
+        if job.due_us is not None:
+            self._loose[job.id] = place
+            self.plan_tick(job.due_us - self._stage.began_us)
+
+    def adopt_run(self, place: int, engine: SimEngine, lease: Lease, left_us: int) -> None:
+        """A run that was under way before the beginning, and has so long to go."""
+        self._story.submitted(place, lease.job.id, lease.job.created_us - self._stage.began_us)
+        run = self._story.went_on(engine, lease, self._stage.began_us, left_us)
+        self.after(left_us, partial(self.end, engine, run))
 
     def _start(self, engine: SimEngine, lease: Lease) -> None:
         now_us = self._stage.now_us
@@ -120,9 +134,9 @@ class Play:
             return
         engine.ends(run, self._stage.now_us, "failed" if run.fate.fails else "completed")
         self._looks = 0
-        report = self._report(run)
-        commands: list[Command] = [report, engine.asking()] if engine.wants_work else [report]
-        entry, *claims = self._stage.committer.hand(commands, LOCAL)
+        report = engine.says(_report(run))
+        said = [report, engine.asking()] if engine.wants_work else [report]
+        entry, *claims = self._stage.committer.hand(said)
         if claims:
             engine.claim = claims[0]
         self._reported(run, entry.error)
@@ -138,11 +152,6 @@ class Play:
         else:
             self._let_loose(run)
             self._look_after_loose()
-
-    def _report(self, run: Run) -> Command:
-        if run.fate.fails:
-            return Fail(**named(run.lease), error=_FAILURE)
-        return Complete(**named(run.lease), result={})
 
     def _let_loose(self, run: Run) -> None:
         """A job whose run is over without being done: it waits for another, or has failed for good."""
@@ -170,7 +179,7 @@ class Play:
             return
         engine.starts(self._stage.now_us)
         register = Register(engine_id=engine.id, profile=engine.profile, session=engine.session)
-        self._stage.committer.execute(register, LOCAL)
+        self._stage.committer.execute(register, engine.context)
         up_us = engine.crashes.next_us()
         if up_us is not None:
             self.after(up_us, partial(self._crash, engine, engine.sessions), hopeful=False)
@@ -179,7 +188,7 @@ class Play:
         """It had just been heard; from now on it is not. Nobody is told."""
         if not engine.up or engine.sessions != session:
             return
-        self._stage.committer.execute(engine.beat(), LOCAL)
+        self._stage.committer.hand([engine.beat()])
         self._withdraw(engine)
         for run in list(engine.running.values()):
             engine.ends(run, self._stage.now_us, "crashed")
@@ -200,7 +209,7 @@ class Play:
     def _leave_if_done(self, engine: SimEngine) -> None:
         if engine.up and engine.leaving and not engine.running:
             engine.stops(self._stage.now_us)
-            self._stage.committer.execute(Deregister(engine_id=engine.id), LOCAL)
+            self._stage.committer.execute(Deregister(engine_id=engine.id), engine.context)
 
     def _withdraw(self, engine: SimEngine) -> None:
         if engine.claim is not None:
@@ -244,7 +253,7 @@ class Play:
         """They all say that they are alive, and stop what they hear is lost."""
         if not engines:
             return
-        entries = self._stage.committer.hand([engine.beat() for engine in engines], LOCAL)
+        entries = self._stage.committer.hand([engine.beat() for engine in engines])
         for engine, entry in zip(engines, entries, strict=True):
             engine.heard_us = self._stage.now_us
             answer = entry.answer()
@@ -274,3 +283,9 @@ class Play:
         wanted = [task_class for task_class, count in self._waiting.items() if count]
         idle = (engine for engine in self._engines.values() if engine.claim is not None)
         return bool(wanted) and any(engine.can_run(wanted) for engine in idle)
+
+
+def _report(run: Run) -> Command:
+    if run.fate.fails:
+        return Fail(**named(run.lease), error=_FAILURE)
+    return Complete(**named(run.lease), result={})

@@ -8,6 +8,7 @@ from html import escape
 from dispatch_core.simulation.measures import MEASURES, in_words
 from dispatch_core.simulation.outcome import Outcome, quantile
 from dispatch_core.simulation.plots import Bar, bars, gantt
+from dispatch_core.simulation.whatif import Shift, WhatIf
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8888; --soft: #8882; }
@@ -34,6 +35,43 @@ def text_report(outcomes: Sequence[Outcome]) -> str:
         for row in [heads, *rows]
     ]
     return "\n".join([*(line.rstrip() for line in lines), "", _seeds(outcomes)])
+
+
+def what_if_report(found: WhatIf, *, jobs_max: int = 20) -> str:
+    """Both futures side by side, and the jobs whose end moves most; instants count from now."""
+    moved = [each for each in found.shifts if each.moved_s]
+    sooner = [each for each in moved if each.moved_s < 0]
+    head = (
+        f"{len(found.shifts)} open jobs: {len(sooner)} end sooner, {len(moved) - len(sooner)} later, "
+        f"{len(found.shifts) - len(moved)} when they would anyway"
+    )
+    missed = [sum(each.in_time[way] is False for each in found.shifts) for way in (0, 1)]
+    lines = [text_report([found.before, found.after]).rpartition("\n\n")[0], "", head]
+    if any(each.in_time[0] is not None for each in found.shifts):
+        lines.append(f"deadlines missed by them: {missed[0]} as it is, {missed[1]} with the change")
+    if moved:
+        rows = [_shift(each) for each in sorted(moved, key=lambda each: (-abs(each.moved_s), each.job_id))]
+        lines += ["", *_aligned([("job", "starts", "ends", "difference", "engine"), *rows[:jobs_max]])]
+    if len(moved) > jobs_max:
+        lines.append(f"… and {len(moved) - jobs_max} more")
+    return "\n".join(lines)
+
+
+def _shift(each: Shift) -> tuple[str, ...]:
+    starts, ends = (
+        f"{in_words(before, 's')} → {in_words(after, 's')}"
+        for before, after in (each.started_s, each.finished_s)
+    )
+    certain = None not in each.finished_s
+    engines = " → ".join(dict.fromkeys(name or "–" for name in each.engine))
+    return (each.job_id, starts, ends, f"{each.moved_s:+,.1f} s" if certain else "–", engines)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _seeds(outcomes: Sequence[Outcome]) -> str:

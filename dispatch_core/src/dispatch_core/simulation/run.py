@@ -17,6 +17,7 @@ from dispatch_core.simulation.playing import Play
 from dispatch_core.simulation.stage import OpenStorage, open_stage
 from dispatch_core.simulation.story import Progress, Story
 from dispatch_core.simulation.workload import Workload
+from dispatch_core.vocabulary.attempts import Lease
 from dispatch_core.vocabulary.clock import to_us
 
 
@@ -44,8 +45,17 @@ def simulate(
         kinds=[SIMULATED], policy=policy, settings=settings, rules=rules, seed=seed, storage=storage
     )
     try:
-        engines = {name: SimEngine(name, each, Crashes(seed, name, each)) for name, each in fleet.engines()}
-        story = Story(workload.works, [spec_of(work) for work in workload.works], engines, seed, progress)
+        engines = {
+            name: SimEngine(name, each, Crashes(seed, name, each), each.profile())
+            for name, each in fleet.engines()
+        }
+        specs = [spec_of(work) for work in workload.works]
+
+        def length_s(place: int, engine: SimEngine, _lease: Lease) -> float:
+            work = workload.works[place]
+            return work.true_units / engine.type.speeds[work.task_class]
+
+        story = Story(workload.works, specs, engines, length_s, seed, progress)
         play = Play(stage, story)
         for engine in engines.values():
             play.at(to_us(engine.type.joins_at_s), partial(play.join, engine))

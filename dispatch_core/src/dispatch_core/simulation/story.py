@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import define
 
 from dispatch_core.simulation.actors import Run, SimEngine
-from dispatch_core.simulation.chance import fate_of
+from dispatch_core.simulation.chance import Fate, fate_of
 from dispatch_core.simulation.outcome import EngineOutcome, Outcome, RunOutcome, WorkOutcome
 from dispatch_core.simulation.workload import Work
 from dispatch_core.vocabulary.attempts import Lease
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.jobs import JobSpec
 
+Length = Callable[[int, SimEngine, Lease], float]
+"""How many seconds a work takes on an engine that has been granted it, if nothing disturbs."""
 Progress = Callable[[int, int], None]
 """Told how many works have ended, and how many there are."""
 
@@ -40,12 +42,14 @@ class Story:
         works: Sequence[Work],
         specs: Sequence[JobSpec],
         engines: Mapping[str, SimEngine],
+        length_s: Length,
         seed: int,
         progress: Progress | None = None,
     ) -> None:
         self.works = works
         self.specs = specs
         self.engines = engines
+        self._length_s = length_s
         self._seed = seed
         self._progress = progress
         self._pages = [Page() for _ in works]
@@ -71,15 +75,23 @@ class Story:
     def started(self, engine: SimEngine, lease: Lease, now_us: int, deadline_us: int) -> Run:
         """A grant: the run begins at once, and how it will go is known here alone."""
         index = self._index[lease.job.id]
-        work, page = self.works[index], self._pages[index]
+        attempt = self._pages[index].attempts + 1
+        fate = fate_of(self._seed, str(index), attempt, engine.type, self._length_s(index, engine, lease))
+        return self._runs_on(engine, Run(index, lease, engine.free_slot(), fate, now_us, deadline_us))
+
+    def went_on(self, engine: SimEngine, lease: Lease, began_us: int, left_us: int) -> Run:
+        """A run that began before the beginning, and has so long to go."""
+        index, started_us = self._index[lease.job.id], lease.granted_us - began_us
+        fate, deadline_us = Fate(left_us, fails=False), lease.deadline_us - began_us
+        return self._runs_on(engine, Run(index, lease, engine.free_slot(), fate, started_us, deadline_us))
+
+    def _runs_on(self, engine: SimEngine, run: Run) -> Run:
+        page = self._pages[run.index]
         page.attempts += 1
-        ideal_s = work.true_units / engine.speed(work.task_class)
-        fate = fate_of(self._seed, str(index), page.attempts, engine.type, ideal_s)
-        run = Run(index, lease, engine.free_slot(), fate, now_us, deadline_us)
+        page.first_us = run.started_us if page.first_us is None else page.first_us
+        page.last, page.engine = run, engine.id
         engine.running[run.key] = run
         engine.runs += 1
-        page.first_us = now_us if page.first_us is None else page.first_us
-        page.last, page.engine = run, engine.id
         self._runs.append((engine.id, run))
         return run
 
@@ -147,11 +159,11 @@ def _run(engine: str, run: Run, now_us: int) -> RunOutcome:
 
 def _engine(engine: SimEngine, now_us: int) -> EngineOutcome:
     alive_us = engine.alive_us + (now_us - engine.up_since_us if engine.up else 0)
-    busy_us = engine.busy_us + sum(now_us - run.started_us for run in engine.running.values())
+    busy_us = engine.busy_us + sum(now_us - max(run.started_us, 0) for run in engine.running.values())
     return EngineOutcome(
         name=engine.id,
         type=engine.type.name,
-        slots=engine.type.slots,
+        slots=engine.slots,
         alive_s=alive_us / SECOND_US,
         busy_s=busy_us / SECOND_US,
         runs=engine.runs,
