@@ -14,7 +14,7 @@ from dispatch_core.storage import create_storage
 from dispatch_core.testing.machine import FleetMachine
 from dispatch_core.vocabulary.clock import Clock
 
-EXAMPLES = int(os.environ.get("DISPATCH_TEST_FLEET_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("DISPATCH_TEST_FLEET_EXAMPLES", "40"))
 PHASES = [phase for phase in Phase if phase is not Phase.explain]
 if "DISPATCH_TEST_NO_SHRINK" in os.environ:  # while looking for bugs: see them all at once, unshrunk
     PHASES = [Phase.generate]
