@@ -14,8 +14,9 @@ import click
 from attrs import frozen
 
 from dispatch_cli.exits import CommandFailure, ExitCode
+from dispatch_cli.opening import Connection, open_target
 from dispatch_cli.parameter_types import DURATION
-from dispatch_cli.target import Connection, Form, Target, open_target
+from dispatch_cli.target import Form, Target
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,8 @@ import pytest
 
 from dispatch_cli.engine.failures import TranscodeError
 from dispatch_cli.engine.limits import FetchLimits
-from dispatch_cli.engine.sources import local_path, open_source, shown
+from dispatch_cli.engine.locations import local_path, shown
+from dispatch_cli.engine.sources import open_source
 
 BODY = bytes(range(256)) * 4_000
 RELEASE = "release"

@@ -14,8 +14,8 @@ from attrs import field, frozen
 from dispatch_cli.agent.leases import Lease
 from dispatch_cli.engine.encoders import Coder
 from dispatch_cli.engine.failures import TranscodeError
+from dispatch_cli.engine.locations import is_remote
 from dispatch_cli.engine.recipe import Transcode
-from dispatch_cli.engine.sources import is_remote
 from dispatch_cli.engine.transcode import Progress, Transcoded, TranscodeRun, temporary_path
 
 TRANSCODE: Final = "transcode"

@@ -87,7 +87,7 @@ def _perform(
     from dispatch_cli.demo.play import Play
     from dispatch_cli.demo.stage import Stage
     from dispatch_cli.demo.summary import summarise
-    from dispatch_cli.target import Connection, open_target
+    from dispatch_cli.opening import Connection, open_target
 
     outputs = folder / "outputs"
     outputs.mkdir()

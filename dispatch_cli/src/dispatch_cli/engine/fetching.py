@@ -9,7 +9,7 @@ from attrs import define, field
 
 from dispatch_cli.engine.failures import TranscodeError, storage_failure
 from dispatch_cli.engine.limits import FetchLimits
-from dispatch_cli.engine.sources import shown
+from dispatch_cli.engine.locations import shown
 
 _POLL_S: Final = 0.1
 _CHUNK_BYTES: Final = 1 << 18

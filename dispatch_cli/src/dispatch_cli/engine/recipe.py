@@ -16,8 +16,8 @@ from dispatch_cli.engine.encoders import (
     upload_filters,
 )
 from dispatch_cli.engine.failures import TranscodeError
+from dispatch_cli.engine.locations import local_path
 from dispatch_cli.engine.media import MediaInfo, file_argument, input_options
-from dispatch_cli.engine.sources import local_path
 
 SIDE_PIXELS_MAX: Final = 16_384
 CRF_MAX: Final = 63

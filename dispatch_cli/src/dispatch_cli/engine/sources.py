@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import url2pathname
 
 from dispatch_cli.engine.failures import TranscodeError, storage_failure
 from dispatch_cli.engine.limits import FetchLimits
+from dispatch_cli.engine.locations import is_remote, local_path, split_url
 
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
@@ -48,51 +47,6 @@ def open_source(
         yield Path(file.name)
 
 
-def is_remote(location: str) -> bool:
-    """Whether a location has to be fetched."""
-    return location.lower().startswith(("http://", "https://"))
-
-
-def local_path(location: str) -> Path:
-    """The path that a path or file:// URL names. Raises `TranscodeError` `input` for anything else."""
-    if not location or "\0" in location:
-        raise TranscodeError("input", "a location is a non-empty path or URL without NUL characters")
-    if "://" not in location:
-        return Path(location)
-    url = _split(location)
-    if url.scheme.lower() != "file":
-        raise TranscodeError(
-            "input", f"{url.scheme}:// is not known here: give a path, file://, http:// or https://"
-        )
-    if url.netloc not in {"", "localhost"}:
-        raise TranscodeError(
-            "input", f"{shown(location)} is on another host; write file:///path for this one"
-        )
-    path = url2pathname(url.path)
-    if not path or "\0" in path:
-        raise TranscodeError("input", f"{shown(location)} names no file")
-    return Path(path)
-
-
-def shown(location: str) -> str:
-    """A location for people to read: of a URL without user, password and query, which may be secrets.
-
-    >>> shown("https://ann:secret@media.example:8443/in/a.mp4?signature=abc")
-    'https://media.example:8443/in/a.mp4'
-    """
-    if "://" not in location:
-        return location
-    url = _split(location)
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
-
-
-def _split(text: str) -> SplitResult:
-    try:
-        return urlsplit(text)
-    except ValueError as error:
-        raise TranscodeError("input", f"not a URL: {error}") from None
-
-
 def _readable(path: Path) -> Path:
     try:
         if path.is_dir():
@@ -109,7 +63,7 @@ def _readable(path: Path) -> Path:
 @contextmanager
 def _temporary(source: str, folder: Path | None) -> Iterator[IO[bytes]]:
     """A temporary file with the suffix of the source: ffmpeg knows a few formats by name only."""
-    suffix = _SUFFIX.search(_split(source).path)
+    suffix = _SUFFIX.search(split_url(source).path)
     try:
         file = tempfile.NamedTemporaryFile(  # noqa: SIM115  # closed and removed below
             prefix="dispatch-source-", suffix=suffix.group() if suffix else "", dir=folder, delete=False

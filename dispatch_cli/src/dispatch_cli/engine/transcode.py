@@ -15,10 +15,11 @@ from dispatch_cli.engine.encoders import Coder
 from dispatch_cli.engine.failures import TranscodeError, classify, storage_failure, storage_trouble
 from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.limits import FetchLimits, Limits
+from dispatch_cli.engine.locations import shown
 from dispatch_cli.engine.media import MediaInfo, check_folder, falls_short, probe_media
 from dispatch_cli.engine.process import WATCHED, Child, Finished, Reading
 from dispatch_cli.engine.recipe import Transcode, choose_encoder, command_options
-from dispatch_cli.engine.sources import open_source, shown
+from dispatch_cli.engine.sources import open_source
 
 GRACE_S: Final = 1.0
 CANCEL_S: Final = 2.0
