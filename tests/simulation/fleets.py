@@ -12,7 +12,7 @@ CLASSES = ("h264", "hevc", "av1")
 def calm(count: int = 1, **fields: object) -> FleetPlan:
     """Engines that run every class at one unit a second."""
     speeds = dict.fromkeys(CLASSES, 1.0)
-    return FleetPlan((EngineType(**{"name": "cpu", "speeds": speeds, "count": count, **fields}),))  # type: ignore[arg-type]
+    return FleetPlan((EngineType(**{"name": "cpu", "speeds": speeds, "count": count, **fields}),))  # type: ignore[arg-type]  # keywords of several types
 
 
 def stormy() -> FleetPlan:
@@ -20,8 +20,8 @@ def stormy() -> FleetPlan:
     trouble = {"straggler_rate": 0.05, "noise_sigma": 0.2, "fail_rate": 0.05, "down_s": (60.0, 120.0)}
     return FleetPlan(
         (
-            EngineType(name="cpu", count=3, speeds={"h264": 1.0, "hevc": 0.4}, crash_every_s=200.0, **trouble),  # type: ignore[arg-type]
-            EngineType(name="gpu", count=2, slots=2, speeds=dict.fromkeys(CLASSES, 2.0), crash_every_s=300.0, **trouble),  # type: ignore[arg-type]
+            EngineType(name="cpu", count=3, speeds={"h264": 1.0, "hevc": 0.4}, crash_every_s=200.0, **trouble),  # type: ignore[arg-type]  # keywords of several types
+            EngineType(name="gpu", count=2, slots=2, speeds=dict.fromkeys(CLASSES, 2.0), crash_every_s=300.0, **trouble),  # type: ignore[arg-type]  # keywords of several types
             EngineType(name="late", speeds={"av1": 1.0}, joins_at_s=200.0, leaves_at_s=900.0),
         )
     )  # fmt: skip

@@ -33,7 +33,7 @@ def test_a_job_becomes_a_file_and_a_result(
     assert result["duration_s"] == pytest.approx(1.0, abs=0.1)
     attempt = backend.dispatcher.attempts(job_id)[0]
     assert attempt.outcome is Outcome.COMPLETED
-    assert (attempt.usage or {})["wall_s"] > 0  # type: ignore[operator]
+    assert (attempt.usage or {})["wall_s"] > 0  # type: ignore[operator]  # usage is plain JSON
 
 
 def test_slots_run_at_the_same_time_and_not_more(

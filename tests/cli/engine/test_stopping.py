@@ -116,7 +116,7 @@ def test_a_cancel_during_the_last_step_is_in_time(clip: Path, tmp_path: Path) ->
         run._cancelled.set()
         publish()
 
-    run._publish = late  # type: ignore[method-assign]
+    run._publish = late  # type: ignore[method-assign]  # only to be late
     with pytest.raises(TranscodeError) as caught:
         run.run()
     assert caught.value.failure_class == "cancelled"

@@ -258,7 +258,7 @@ def test_an_error_that_is_no_text_is_refused(dispatcher: Dispatcher) -> None:
     dispatcher.submit(spec())
     lease = claim(dispatcher)
     with pytest.raises(InvalidCommandError, match="/error/message: must be text"):
-        dispatcher.fail(lease, JobError(failure_class="engine", message=5))  # type: ignore[arg-type]
+        dispatcher.fail(lease, JobError(failure_class="engine", message=5))  # type: ignore[arg-type]  # the mistake
 
 
 def test_reports_come_from_the_engine_that_holds_the_token(dispatcher: Dispatcher) -> None:

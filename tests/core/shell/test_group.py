@@ -85,7 +85,7 @@ def together(dispatcher: Dispatcher, reports: Reports, acts: list[Callable[[], o
         for act in acts:
             waiting = dispatcher._committer._queue.qsize()  # type: ignore[attr-defined]  # the group's queue
             futures.append(pool.submit(act))
-            _until(lambda waiting=waiting: dispatcher._committer._queue.qsize() > waiting)  # type: ignore[attr-defined, misc]
+            _until(lambda waiting=waiting: dispatcher._committer._queue.qsize() > waiting)  # type: ignore[attr-defined, misc]  # the group's queue
         reports.go_on.set()
         first.result(20)
         answers = [future.exception(20) or future.result() for future in futures]
@@ -288,7 +288,7 @@ def test_the_queue_is_bounded(make_dispatcher: MakeDispatcher, reports: Reports)
         assert reports.reached.wait(20)
         for waiting in (1, 2):
             futures.append(pool.submit(dispatcher.submit, spec()))
-            _until(lambda waiting=waiting: dispatcher._committer._queue.qsize() == waiting)  # type: ignore[attr-defined, misc]
+            _until(lambda waiting=waiting: dispatcher._committer._queue.qsize() == waiting)  # type: ignore[attr-defined, misc]  # the group's queue
         with pytest.raises(LimitExceededError) as refusal:
             dispatcher.submit(spec())
         assert refusal.value.retry_after_s > 0
@@ -355,7 +355,7 @@ def test_a_forked_child_is_told(grouped: bool) -> None:
     released = threading.Event()
 
     def hold() -> None:
-        with dispatcher._committer._door if grouped else dispatcher._committer._lock:  # type: ignore[attr-defined]
+        with dispatcher._committer._door if grouped else dispatcher._committer._lock:  # type: ignore[attr-defined]  # who holds it lets nobody decide
             held.set()
             released.wait(20)
 
@@ -407,7 +407,7 @@ def test_refusals_are_the_same_in_both_modes(make_dispatcher: MakeDispatcher, cl
             (CommandRejectedError, lambda d, lease: d.hold(lease.job.id)),
         ):
             with pytest.raises(error) as refusal:
-                act(dispatcher, lease)  # type: ignore[no-untyped-call]
+                act(dispatcher, lease)  # type: ignore[no-untyped-call]  # lambdas of a table
             seen.append(refusal.value.code)
         seen.append(dispatcher.tick().acted)
         outcomes.append(seen)

@@ -40,7 +40,7 @@ BAD: Mapping[str, tuple[Callable[[Dispatcher], Any], list[str]]] = {
     ),
     "benchmark": (lambda d: d.report_benchmark("e", []), ["/benchmarks"]),
     "submit": (lambda d: d.submit(spec(size=JobSize(size_bytes=-1, width=0))), ["/specs/0/size/size_bytes", "/specs/0/size/width"]),
-    "type": (lambda d: d.cancel(5), ["/job_id"]),  # type: ignore[arg-type]
+    "type": (lambda d: d.cancel(5), ["/job_id"]),  # type: ignore[arg-type]  # the mistake
     "limit of jobs": (lambda d: d.jobs(Query(sort="created_us", limit=0)), ["/limit"]),
     "sort of jobs": (lambda d: d.jobs(Query(sort="colour")), ["/sort"]),
     "where of jobs": (lambda d: d.jobs(Query(sort="created_us", where={"colour": ("red",)})), ["/where/colour"]),

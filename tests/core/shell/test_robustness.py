@@ -131,11 +131,11 @@ def test_what_was_committed_is_not_decided_again() -> None:
     dispatcher = Dispatcher(MemoryStorage(), kinds=[RESIZE], group_commit=True, observers=[Exits()])
     with dispatcher:
         remember = dispatcher._house.heads.remember
-        dispatcher._house.heads.remember = lambda _changes: 1 / 0  # type: ignore[method-assign, assignment]
+        dispatcher._house.heads.remember = lambda _changes: 1 / 0  # type: ignore[method-assign, assignment]  # a fault in memory
         threads = [in_thread(lambda: dispatcher.submit(resize())) for _ in range(8)]
         for thread in threads:
             thread.join()
-        dispatcher._house.heads.remember = remember  # type: ignore[method-assign]
+        dispatcher._house.heads.remember = remember  # type: ignore[method-assign]  # whole again
         assert dispatcher.stats().accepted == 8
 
 
@@ -279,7 +279,7 @@ def test_rules_of_ones_own_do_not_switch_the_house_rules_off() -> None:
 
 def test_a_kinds_own_error_is_the_submitters_field() -> None:
     """What a kind's functions raise about parameters is refused as input, not met as a traceback."""
-    kind = JobKind(name="resize", units=lambda parameters, _size: len(parameters["images"]))  # type: ignore[arg-type]
+    kind = JobKind(name="resize", units=lambda parameters, _size: len(parameters["images"]))  # type: ignore[arg-type]  # JSON of unknown shape
     with (
         Dispatcher(MemoryStorage(), kinds=[kind]) as dispatcher,
         pytest.raises(InvalidCommandError, match="/parameters: does not suit the kind 'resize'"),

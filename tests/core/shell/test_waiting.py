@@ -55,7 +55,7 @@ class Fleet:
         """A claim that is surely parked when this returns."""
         parked = len(self.dispatcher._committer._parked)  # type: ignore[attr-defined]  # the writer's parking
         future = self.pool.submit(self.dispatcher.claim, engine_id, session="s1", wait_s=wait_s)
-        self.until(lambda: len(self.dispatcher._committer._parked) > parked)  # type: ignore[attr-defined]
+        self.until(lambda: len(self.dispatcher._committer._parked) > parked)  # type: ignore[attr-defined]  # the group committer's
         return future
 
     @staticmethod

@@ -82,18 +82,18 @@ BAD: list[tuple[Any, str, str]] = [
     (JobSpec(priority=101), "/priority", "from -100 to 100"),
     (JobSpec(priority=-101), "/priority", "from -100 to 100"),
     (JobSpec(priority=True), "/priority", "a whole number"),
-    (JobSpec(priority="high"), "/priority", "a whole number"),  # type: ignore[arg-type]
+    (JobSpec(priority="high"), "/priority", "a whole number"),  # type: ignore[arg-type]  # the mistake
     (JobSpec(priority=10**400), "/priority", ""),
     (JobSpec(kind=""), "/kind", "from 1 to 255 characters"),
     (JobSpec(kind="x" * 256), "/kind", "from 1 to 255 characters"),
     (JobSpec(note="a\x00b"), "/note", "NUL"),
     (JobSpec(note="\udcff"), "/note", "surrogate"),
-    (JobSpec(hold=1), "/hold", "true or false"),  # type: ignore[arg-type]
+    (JobSpec(hold=1), "/hold", "true or false"),  # type: ignore[arg-type]  # the mistake
     (JobSpec(parameters={"x": float("nan")}), "/parameters", "not finite"),
     (JobSpec(parameters={"x": [2**63]}), "/parameters", "2^63"),
     (JobSpec(parameters={"x": "\x00"}), "/parameters", "NUL"),
     (JobSpec(parameters={"x": object()}), "/parameters", "not JSON"),
-    (JobSpec(parameters={5: "x"}), "/parameters", "key"),  # type: ignore[dict-item]
+    (JobSpec(parameters={5: "x"}), "/parameters", "key"),  # type: ignore[dict-item]  # the mistake
     (JobSpec(requirements=("ok",) * 33), "/requirements", "from 0 to 32 items"),
     (JobSpec(requirements=("ok", "")), "/requirements/1", "from 1 to 300"),
     (JobSpec(retry=Retry(max_attempts=0)), "/retry/max_attempts", "from 1 to 100"),
@@ -107,7 +107,7 @@ BAD: list[tuple[Any, str, str]] = [
     (Profile(facts={"cpus": 10**30}), "/facts/cpus", ""),
     (Profile(facts={"tag": ("ok", "\x00")}), "/facts/tag/1", "NUL"),
     (Profile(facts={"\x00": 1}), "/facts", "key"),
-    (Profile(facts={"x": None}), "/facts/x", ""),  # type: ignore[dict-item]
+    (Profile(facts={"x": None}), "/facts/x", ""),  # type: ignore[dict-item]  # the mistake
     (Progress(fraction=1.5), "/fraction", "from 0 to 1"),
     (Progress(fraction=0.5, speed=-1), "/speed", "from 0"),
     (TranscodeParameters(source="", target="t"), "/source", "from 1 to 2048"),

@@ -152,9 +152,9 @@ def test_a_key_that_everybody_knows_is_for_this_machine_only(host: str) -> None:
     """Beside ordinary keys, too, unless somebody says explicitly that it is insecure."""
     keys = {"keys": (api_key(KEY),), "legacy_keys": (api_key(SHIPPED),)}
     with pytest.raises(SettingsError, match="known to everybody"):
-        refuse_open_door(HttpSettings(host=host, **keys))  # type: ignore[arg-type]
-    refuse_open_door(HttpSettings(host=host, insecure=True, **keys))  # type: ignore[arg-type]
-    refuse_open_door(HttpSettings(host="127.0.0.1", **keys))  # type: ignore[arg-type]
+        refuse_open_door(HttpSettings(host=host, **keys))  # type: ignore[arg-type]  # keywords of several types
+    refuse_open_door(HttpSettings(host=host, insecure=True, **keys))  # type: ignore[arg-type]  # keywords of several types
+    refuse_open_door(HttpSettings(host="127.0.0.1", **keys))  # type: ignore[arg-type]  # keywords of several types
 
 
 # ----- keys of the store
@@ -162,7 +162,7 @@ def test_a_key_that_everybody_knows_is_for_this_machine_only(host: str) -> None:
 
 def kept(dispatcher: Dispatcher, client: TestClient, *scopes: Scope, **bounds: str) -> Older:
     """The fleet with a key of its own that has these scopes."""
-    return Older(client, dispatcher.create_key("fleet", scopes, **bounds)[1])  # type: ignore[arg-type]
+    return Older(client, dispatcher.create_key("fleet", scopes, **bounds)[1])  # type: ignore[arg-type]  # keywords of several types
 
 
 def test_a_submitters_key_is_the_clients(dispatcher: Dispatcher, client: TestClient) -> None:

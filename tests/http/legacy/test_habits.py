@@ -260,7 +260,7 @@ def test_a_heartbeat_and_a_question_at_a_time_agree(older: Older, dispatcher: Di
     adapter.heartbeat(acting, "engine-1", {"engine_id": "engine-1"})  # type: ignore[arg-type]  # quacks like it
     assert acting.meddled
     assert outcomes(dispatcher, job_id) == [Outcome.EXPIRED]
-    assert adapter.assign(_Meddling(dispatcher.acting(Context()), older.start), "engine-1") is None  # type: ignore[arg-type]
+    assert adapter.assign(_Meddling(dispatcher.acting(Context()), older.start), "engine-1") is None  # type: ignore[arg-type]  # quacks like it
 
 
 def test_a_report_and_a_new_grant_at_a_time_agree(older: Older, dispatcher: Dispatcher) -> None:
@@ -276,7 +276,7 @@ def test_a_report_and_a_new_grant_at_a_time_agree(older: Older, dispatcher: Disp
 class _Meddling:
     """A dispatcher beside which something happens once: right after an engine was read, or before a report."""
 
-    def __init__(self, inner, meddle) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, inner, meddle) -> None:  # type: ignore[no-untyped-def]  # stands in for any verbs
         self._inner, self._meddle, self.meddled = inner, meddle, False
 
     def __getattr__(self, name: str) -> object:
