@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from attrs import asdict
-
 from benchmarks.machine import keep, table
 from benchmarks.scheduling.baselines import POLICIES
 from benchmarks.scheduling.cases import PROCESSES, Case, Row, run_all
@@ -52,7 +50,7 @@ def _span(asked: argparse.Namespace) -> tuple[list[int], int]:
     ], jobs
 
 
-def cases_of(asked: argparse.Namespace) -> list[Case]:
+def main_cases(asked: argparse.Namespace) -> list[Case]:
     """Every family × load × seed × policy asked for."""
     seeds, jobs = _span(asked)
     return [
@@ -72,16 +70,23 @@ def goals_of(asked: argparse.Namespace) -> list[Goal]:
     return list(GOALS) if whole else []
 
 
-def run(flags: Sequence[str] = ()) -> None:
-    """Run what the flags ask for, print it, and keep it if it was all."""
+def parsed(flags: Sequence[str]) -> argparse.Namespace:
+    """What the flags ask for. Names that are not known end the programme with a list of those that are."""
     parser = _parser()
     asked = parser.parse_args(list(flags))
-    for what, known in ((asked.families, FAMILIES), (asked.policy, POLICIES)):
+    numbers = [*(str(goal.number) for goal in GOALS), DECISION]
+    for what, known in ((asked.families, FAMILIES), (asked.policy, POLICIES), (asked.goals or [], numbers)):
         if unknown := [name for name in what if name not in known]:
             parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+    return asked
+
+
+def run(flags: Sequence[str] = ()) -> None:
+    """Run what the flags ask for, print it, and keep it if it was all."""
+    asked = parsed(flags)
     goals = goals_of(asked)
     seeds, jobs = _span(asked)
-    plain = [] if asked.goals is not None else cases_of(asked)
+    plain = [] if asked.goals is not None else main_cases(asked)
     rows = run_all([*plain, *(case for goal in goals for case in goal.cases(seeds, jobs))], asked.processes)
     show({case: rows[case] for case in plain})
     if goals or DECISION in (asked.goals or ()):
@@ -90,25 +95,8 @@ def run(flags: Sequence[str] = ()) -> None:
             reached += decision_rows(QUICK_SIZES if asked.quick else SIZES)
         print(table(list(reached)))
         if goals == list(GOALS) and not asked.quick:
-            keep_all(reached, rows)
-
-
-def keep_all(reached: Sequence[Mapping[str, object]], rows: Mapping[Case, Row]) -> None:
-    """Write the goals, and every run."""
-    kept = keep("scheduling", list(reached))
-    keep(
-        "scheduling-runs",
-        [
-            {
-                **asdict(case.key),
-                "policy": case.policy,
-                "experiment": case.experiment,
-                **{name: round(value, 4) for name, value in row.items()},
-            }
-            for case, row in rows.items()
-        ],
-    )
-    print(f"kept in {kept.name}")
+            keep("scheduling-families", list(by_family({case: rows[case] for case in plain})))
+            print(f"kept in {keep('scheduling', list(reached)).name}")
 
 
 def show(rows: Mapping[Case, Row]) -> None:

@@ -6,33 +6,34 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.scheduling.cases import Case, Row
 from benchmarks.scheduling.measures import geo_mean
+from benchmarks.scheduling.scenario import Key
 
 SHOWN = ("sd50", "sd95", "sd99", "max_wait_s", "deadlines", "wall_s")
 
 
 def by_family(rows: Mapping[Case, Row]) -> list[dict[str, object]]:
     """One line per family, load and policy, over the seeds: geometric means of ratios, means of the others."""
-    lines: dict[tuple[str, float, str], list[Row]] = {}
+    lines: dict[tuple[str, float, str], dict[Key, Row]] = {}
     for case, row in rows.items():
-        lines.setdefault((case.key.family, case.key.load, case.policy), []).append(row)
+        lines.setdefault((case.key.family, case.key.load, case.policy), {})[case.key] = row
     return [
         {
             "family": family,
             "load": load,
             "policy": policy,
-            "× bound": geo_mean(row["x_bound"] for row in found),
+            "× bound": geo_mean(row["x_bound"] for row in found.values()),
             "÷ fifo": _beside(lines.get((family, load, "fifo")), found),
             "÷ priority": _beside(lines.get((family, load, "priority")), found),
-            **{name: sum(row[name] for row in found) / len(found) for name in SHOWN},
+            **{name: sum(row[name] for row in found.values()) / len(found) for name in SHOWN},
         }
         for (family, load, policy), found in lines.items()
     ]
 
 
-def _beside(others: Sequence[Row] | None, found: Sequence[Row]) -> object:
+def _beside(others: Mapping[Key, Row] | None, found: Mapping[Key, Row]) -> object:
     if others is None:
         return ""
-    return geo_mean(mine["flow_s"] / other["flow_s"] for mine, other in zip(found, others, strict=True))
+    return geo_mean(row["flow_s"] / others[key]["flow_s"] for key, row in found.items() if key in others)
 
 
 def over_families(lines: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
