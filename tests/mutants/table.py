@@ -19,6 +19,7 @@ ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
 COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py", "tests/http/test_logs.py"
 VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
 LADDER = "tests/core/kernel/test_ladder.py"
+LAWS = "tests/core/storage/test_laws.py"
 FLEET, POLICIES = "tests/core/fleet/test_fleet.py", "tests/core/scheduling/test_classes_and_policies.py"
 
 
@@ -56,7 +57,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("heads miss what was submitted", f"{SHELL}/heads.py", "self._enter(after)", "self._windows", (CHOICE,)),
     Mutant("batch forgets its own grants", f"{SHELL}/heads.py", "if job.id not in overlay)", "if job.id)", (CHOICE,)),
     Mutant("conflicts go unnoticed", "dispatch_core/storage/tables.py",
-           "return current.version == before.version", "return current.version >= before.version", (FLEET,)),
+           "return current.version == before.version", "return current.version >= before.version", (FLEET, LAWS)),
     Mutant("cancel overrides complete", f"{KERNEL}/table.py",
            "cancelling   refuse beat   beat     finish ", "cancelling   refuse beat   beat     yield-run ", (TABLE,)),
     Mutant("give backs unlimited", f"{KERNEL}/lifecycle.py",
