@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dispatch_core.shell.verbs import named
+from dispatch_core.shell.waiting import Handed
 from dispatch_core.simulation.actors import Run, SimEngine
 from dispatch_core.simulation.stage import Stage
 from dispatch_core.simulation.story import Story
@@ -46,6 +47,10 @@ class Play:
         self._waiting: Counter[str] = Counter()
         self._loose: dict[str, int] = {}
         self._ticks: set[int] = set()
+        self._eager = {engine.id: engine for engine in self._engines.values() if engine.up}
+        """Engines that may want to ask for work: in a fleet of hundreds, few do at any moment."""
+        self._idle: dict[str, SimEngine] = {}
+        """Engines whose claims wait."""
         self._floor_planned = False
         self._looks = 0
 
@@ -84,17 +89,26 @@ class Play:
         while True:
             for entry in committer.answered():
                 if isinstance(entry.command, Claim):
-                    engine = self._engines[entry.command.engine_id]
-                    engine.claim = None
-                    for lease in entry.answer():
-                        self._start(engine, lease)
-            asking = [engine for engine in self._engines.values() if engine.wants_work]
+                    self._answered(self._engines[entry.command.engine_id], entry.answer())
+            asking = [engine for engine in self._eager.values() if engine.wants_work]
+            self._eager.clear()
             if not asking:
                 break
             entries = committer.hand([engine.asking() for engine in asking])
             for engine, entry in zip(asking, entries, strict=True):
-                engine.claim = entry
+                self._waits(engine, entry)
         self._plan_floor()
+
+    def _waits(self, engine: SimEngine, claim: Handed) -> None:
+        engine.claim = claim
+        self._idle[engine.id] = engine
+
+    def _answered(self, engine: SimEngine, leases: list[Lease]) -> None:
+        engine.claim = None
+        self._idle.pop(engine.id, None)
+        self._eager[engine.id] = engine
+        for lease in leases:
+            self._start(engine, lease)
 
     # ----- work
 
@@ -138,7 +152,7 @@ class Play:
         said = [report, engine.asking()] if engine.wants_work else [report]
         entry, *claims = self._stage.committer.hand(said)
         if claims:
-            engine.claim = claims[0]
+            self._waits(engine, claims[0])
         self._reported(run, entry.error)
         self._leave_if_done(engine)
 
@@ -178,6 +192,7 @@ class Play:
         if engine.leaving:
             return
         engine.starts(self._stage.now_us)
+        self._eager[engine.id] = engine
         register = Register(engine_id=engine.id, profile=engine.profile, session=engine.session)
         self._stage.committer.execute(register, engine.context)
         up_us = engine.crashes.next_us()
@@ -215,6 +230,7 @@ class Play:
         if engine.claim is not None:
             self._stage.committer.withdraw(engine.claim)
             engine.claim = None
+            self._idle.pop(engine.id)
 
     # ----- what the server does by itself
 
@@ -262,6 +278,7 @@ class Play:
                 run = engine.running[status.job_id, status.token]
                 run.deadline_us = status.deadline_us - self._stage.began_us
                 if status.lost:
+                    self._eager[engine.id] = engine
                     engine.ends(run, self._stage.now_us, "lost")
                     self._let_loose(run)
 
@@ -281,8 +298,7 @@ class Play:
 
     def _worth_looking(self) -> bool:
         wanted = [task_class for task_class, count in self._waiting.items() if count]
-        idle = (engine for engine in self._engines.values() if engine.claim is not None)
-        return bool(wanted) and any(engine.can_run(wanted) for engine in idle)
+        return bool(wanted) and any(engine.can_run(wanted) for engine in self._idle.values())
 
 
 def _report(run: Run) -> Command:
