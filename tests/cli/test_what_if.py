@@ -94,3 +94,13 @@ def test_a_database_must_be_there(program: Program, tmp_path: Path) -> None:
     ask = ("simulate", "what-if", "--from-db", str(tmp_path / "none.db"), "--change", "without x")
     assert "does not exist" in program(*ask, exit_code=7).stderr
     assert not (tmp_path / "none.db").exists()
+
+
+def test_what_happened_can_be_tried_again(program: Program, live: Dispatcher, tmp_path: Path) -> None:
+    """The jobs and the engine of a database in use become files that a simulation takes as they are."""
+    ask = ("simulate", "record", str(tmp_path / "day"), "--from-db", str(tmp_path / "live.db"))
+    told = program.json(*ask)
+    again = program.json("simulate", "run", told["fleet"], told["workload"])["outcomes"][0]
+    assert (again["completed"], again["engines"][0]["name"]) == (3, "cpu-1")
+    assert again["makespan_s"] == pytest.approx(90, abs=0.1)
+    assert "--force" in program(*ask, exit_code=4).stderr

@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from dispatch_core import Dispatcher, FactValue, InvalidCommandError, JobKind, JobSpec, ManualClock
+from dispatch_core import (
+    Benchmark,
+    Dispatcher,
+    FactValue,
+    InvalidCommandError,
+    JobKind,
+    JobSpec,
+    ManualClock,
+    Profile,
+)
 from dispatch_core.simulation import (
     EngineType,
     FleetPlan,
     Work,
     Workload,
+    fleet_from,
     read_fleet,
     read_workload,
     workload_from,
@@ -95,3 +105,26 @@ def test_what_a_live_store_was_asked_is_a_workload() -> None:
         Work(0.0, "any", 5.0, requirements=("tag has gpu",), name="first"),
         Work(7.5, "any", 1e-6, priority=5, name=job.id),
     )
+
+
+def test_the_engines_of_a_live_store_are_a_fleet() -> None:
+    """As fast as they were seen to be, else as their benchmarks say, else as the kind takes them to be."""
+    clock = ManualClock()
+    kind = JobKind(
+        name="k", task_class=lambda parameters, _size: str(parameters["c"]), nominal_s_per_unit=4.0
+    )
+    with Dispatcher(MemoryStorage(clock), kinds=[kind]) as dispatcher:
+        benchmarks = tuple(Benchmark(task_class=each, units_per_s=8.0) for each in ("seen", "measured"))
+        profile = Profile(kinds=("k",), slots=2, facts={"tag": ("gpu",)}, benchmarks=benchmarks)
+        dispatcher.register("x" * 100, profile, session="s")
+        dispatcher.submit_many([JobSpec(kind="k", parameters={"c": each}) for each in ("seen", "new")])
+        lease = next(
+            each for each in dispatcher.claim("x" * 100, session="s", limit=2) if each.job.spec.parameters["c"] == "seen"
+        )  # fmt: skip
+        clock.advance(2)
+        dispatcher.complete(lease)
+        workload = workload_from(dispatcher)
+        [engine] = fleet_from(dispatcher, workload).types
+    assert engine.speeds == {"seen": pytest.approx(0.5, rel=1e-3), "measured": 8.0, "new": 0.25}
+    assert engine.reported == {"seen": 8.0, "measured": 8.0}
+    assert (engine.slots, engine.facts, len(engine.name)) == (2, {"tag": ("gpu",)}, 86)

@@ -103,8 +103,12 @@ SIMULATE_COMMANDS: Final = MappingProxyType(
             "Try a workload on a fleet under several policies, side by side.",
         ),
         "what-if": Later(
-            "dispatch_cli.commands.what_if:ask_what_if",
+            "dispatch_cli.commands.simulate_live:ask_what_if",
             "Say what a change would do to the jobs that are open now.",
+        ),
+        "record": Later(
+            "dispatch_cli.commands.simulate_live:record_trace",
+            "Write down the jobs and engines of a database as a workload and a fleet.",
         ),
         "example": Later(f"{_SIMULATE}:write_example", "Write a fleet and a workload to start from."),
     }

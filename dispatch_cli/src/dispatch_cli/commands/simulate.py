@@ -98,17 +98,24 @@ def compare_policies(
 @examples("dispatch simulate example .", "dispatch simulate example big --works 3000")
 def write_example(caller: Caller, folder: Path, works: int, force: bool) -> None:
     """Write a fleet and a workload to start from."""
-    from dispatch_core.simulation import example_fleet, example_workload, write_fleet, write_workload
+    from dispatch_core.simulation import example_fleet, example_workload
 
-    fleet, workload = folder / "fleet.json", folder / "workload.csv"
-    if not force and (found := next((path for path in (fleet, workload) if path.exists()), None)):
+    write_both(caller, folder, example_fleet(), example_workload(works), force=force)
+
+
+def write_both(caller: Caller, folder: Path, fleet: FleetPlan, workload: Workload, *, force: bool) -> None:
+    """Write a fleet and a workload into a folder, and say so. Raises CommandFailure if they exist."""
+    from dispatch_core.simulation import write_fleet, write_workload
+
+    one, other = folder / "fleet.json", folder / "workload.csv"
+    if not force and (found := next((path for path in (one, other) if path.exists()), None)):
         raise CommandFailure("exists", f"{found} exists; --force replaces it", exit_code=ExitCode.REFUSED)
     with about(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_fleet(fleet, example_fleet())
-        write_workload(workload, example_workload(works))
-    told = {"fleet": str(fleet), "workload": str(workload)}
-    caller.tell_line(told, f"{fleet} and {workload}; try: dispatch simulate compare {fleet} {workload}")
+        write_fleet(one, fleet)
+        write_workload(other, workload)
+    told = {"fleet": str(one), "workload": str(other)}
+    caller.tell_line(told, f"{one} and {other}; try: dispatch simulate compare {one} {other}")
 
 
 def _simulate(

@@ -13,6 +13,7 @@ from dispatch_core.simulation.report import html_report, text_report, what_if_re
 from dispatch_core.simulation.run import policy_name, simulate
 from dispatch_core.simulation.stage import SETTINGS, OpenStorage
 from dispatch_core.simulation.traces import (
+    fleet_from,
     read_fleet,
     read_workload,
     workload_from,
@@ -42,6 +43,7 @@ __all__ = [
     "Workload",
     "example_fleet",
     "example_workload",
+    "fleet_from",
     "fork",
     "html_report",
     "in_words",

@@ -15,7 +15,7 @@ from dispatch_core.ports.storage import Query
 from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.wire import to_plain
-from dispatch_core.simulation.fleet import FleetPlan
+from dispatch_core.simulation.fleet import EngineType, FleetPlan
 from dispatch_core.simulation.kind import SIMULATED
 from dispatch_core.simulation.workload import WORKS_MAX, Work, Workload
 from dispatch_core.storage.files import replacing
@@ -30,6 +30,7 @@ COLUMNS = tuple(each.name for each in attrs.fields(Work))
 _NUMBERS = frozenset({"at_s", "units", "work", "priority", "deadline_s"})
 _PROBLEMS_MAX = 20
 _PAGE = 1_000
+_NAME_CHARS = 90
 _TOO_MANY = ""
 
 
@@ -81,6 +82,29 @@ def workload_from(dispatcher: Dispatcher, *, name: str = "") -> Workload:
     jobs = list(islice(dispatcher.export_jobs(Query(sort="created_us", limit=_PAGE)), WORKS_MAX))
     first_us = min((job.created_us for job in jobs), default=0)
     return Workload(tuple(_work_of(job, dispatcher.kinds, first_us) for job in jobs), name=name)
+
+
+def fleet_from(dispatcher: Dispatcher, workload: Workload) -> FleetPlan:
+    """The engines of a live dispatcher as a fleet for a workload: its tenant's, each a type of its own.
+
+    An engine is as fast in truth as it was seen to complete jobs of a class (the median), else as its benchmark
+    says, else as the kinds of jobs take it to be; what it reports are its benchmarks. Which classes it can run is
+    left to its facts, so that works keep their requirements.
+    """
+    nominal = 1 / max((kind.nominal_s_per_unit for kind in dispatcher.kinds.values()), default=1.0)
+    classes = dict.fromkeys(work.task_class for work in workload.works)
+    found = []
+    for number, status in enumerate(dispatcher.engines(), 1):
+        engine = status.engine
+        measured = {each.task_class: each.units_per_s for each in engine.profile.benchmarks}
+        seen = {each.task_class: each.units_per_s_p50 for each in dispatcher.performance(engine.id)}
+        speeds = {**dict.fromkeys(classes, nominal), **measured, **seen}
+        facts = {name: value for name, value in engine.profile.facts.items() if name != "task_class"}
+        name = engine.id if len(engine.id) <= _NAME_CHARS else f"{engine.id[: _NAME_CHARS - 6]}.{number}"
+        found.append(
+            EngineType(name=name, slots=engine.profile.slots, speeds=speeds, reported=measured, facts=facts)
+        )
+    return FleetPlan(tuple(found))
 
 
 def _work_of(job: Job, kinds: Mapping[str, JobKind], first_us: int) -> Work:

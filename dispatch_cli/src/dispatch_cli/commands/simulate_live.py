@@ -1,11 +1,11 @@
-"""`dispatch simulate what-if`: a live database forked into memory, and played on with a change."""
+"""`dispatch simulate what-if|record`: a live database forked into memory and played on, or written down to be tried again."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,14 +13,14 @@ import attrs
 import click
 
 from dispatch_cli.caller import Caller, calling
-from dispatch_cli.commands.simulate import FILE, POLICIES, decider
+from dispatch_cli.commands.simulate import FILE, POLICIES, decider, write_both
 from dispatch_cli.durations import parse_duration
 from dispatch_cli.examples import examples
 from dispatch_cli.file_errors import about
 from dispatch_cli.parameter_types import DURATION
 
 if TYPE_CHECKING:
-    from dispatch_core import JobSpec
+    from dispatch_core import JobSpec, Storage
     from dispatch_core.simulation import Changes, Fork, Outcome, WhatIf
 
 FORMS: Final = (
@@ -77,6 +77,29 @@ def ask_what_if(
     caller.tell(_form(found), lambda: click.echo(what_if_report(found, jobs_max=jobs_max)))
 
 
+@click.command("record")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--from-db", "database", metavar="PATH", type=FILE, required=True,
+              help="The database; a server may use it meanwhile.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@calling
+@examples("dispatch simulate record monday --from-db jobs.db")
+def record_trace(caller: Caller, folder: Path, database: Path, force: bool) -> None:
+    """Write down the jobs and engines of a database as a workload and a fleet.
+
+    Jobs with their instants, lengths, priorities and requirements; engines with their facts and the speeds they were seen to
+    have, else those of their benchmarks. What comes of it can be changed and simulated.
+    """
+    from dispatch_cli.kinds import KINDS
+    from dispatch_core import Dispatcher
+    from dispatch_core.simulation import fleet_from, workload_from
+
+    with about(database), copy_of(database) as storage, Dispatcher(storage, kinds=KINDS) as dispatcher:
+        workload = workload_from(dispatcher, name=database.stem)
+        fleet = fleet_from(dispatcher, workload)
+    write_both(caller, folder, fleet, workload, force=force)
+
+
 def parsed(texts: Sequence[str]) -> Changes:
     """The changes that the texts say. Raises click.UsageError for one that is none, CommandFailure for a bad file."""
     from dispatch_core.simulation import Changes
@@ -119,15 +142,22 @@ def _specs(path: Path) -> list[JobSpec]:
 
 
 def _forked(database: Path) -> Fork:
-    """What is open in a copy of the database: the original may be in use, and is not to be touched."""
     from dispatch_core.simulation import fork
+
+    with copy_of(database) as storage:
+        return fork(storage)
+
+
+@contextmanager
+def copy_of(database: Path) -> Iterator[Storage]:
+    """A copy of the database, open: the original may be in use, and is not to be touched."""
     from dispatch_core.storage import backup_store, create_storage
 
     with tempfile.TemporaryDirectory(prefix="dispatch-what-if-") as folder:
         copy = Path(folder) / "copy.db"
         backup_store(database, copy)
         with closing(create_storage(copy)) as storage:
-            return fork(storage)
+            yield storage
 
 
 def _form(found: WhatIf) -> Mapping[str, Any]:
