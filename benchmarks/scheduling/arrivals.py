@@ -8,7 +8,7 @@ from itertools import accumulate
 from random import Random
 
 BURST_FACTOR = 5.0
-BURST_SHARE, BURSTS = 0.10, 20
+BURST_SHARE, BURSTS = 0.10, 40
 """The share of time in bursts, and how many there are on average."""
 WAVE = 0.4
 """The amplitude of the day. A run spans an hour or two of it."""

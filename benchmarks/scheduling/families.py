@@ -56,12 +56,12 @@ BEST_MAX_S = 1_200.0
 # Count, slots, whether it can stream large sources, and 1080p seconds encoded per second by codec: hosts of
 # accelerators fall back to their few cores where the chip knows no encoder.
 VIDEO_ENGINES: Mapping[str, tuple[int, int, bool, tuple[float, ...]]] = {
-    "cpu-small": (7, 1, False, (2.0, 0.60, 0.60, 0.40)),
-    "cpu-large": (6, 2, True, (3.0, 1.20, 1.20, 0.90)),
-    "arm": (1, 1, False, (1.2, 0.40, 0.40, 0.20)),
-    "media": (3, 2, False, (8.0, 4.0, 5.0, 0.50)),
-    "gpu-old": (4, 1, True, (13.0, 8.0, 0.80, 0.40)),
-    "gpu-new": (3, 2, True, (18.0, 14.0, 1.0, 4.0)),
+    "cpu-small": (7, 1, False, (2.5, 0.9, 0.9, 0.6)),
+    "cpu-large": (6, 2, True, (4.0, 1.5, 1.5, 1.0)),
+    "arm": (1, 1, False, (1.6, 0.6, 0.6, 0.4)),
+    "media": (3, 2, False, (8.0, 4.0, 4.0, 0.8)),
+    "gpu-old": (4, 1, True, (12.0, 8.0, 1.2, 0.6)),
+    "gpu-new": (3, 2, True, (16.0, 12.0, 1.6, 5.0)),
 }
 
 
@@ -141,7 +141,7 @@ def random(rng: Random) -> Shape:
         f"type-{number:02}": (rng.randint(1, 4), rng.randint(1, 2), each) for number, each in enumerate(speeds)
     })  # fmt: skip
     shares = [rng.lognormvariate(0.0, 0.7) for _ in classes]
-    return _batches(fleet, shares, rng.uniform(1.3, 1.6), 15.0)
+    return _batches(fleet, shares, rng.uniform(1.3, 1.6), 4.0)
 
 
 def related(rng: Random) -> Shape:
@@ -149,16 +149,16 @@ def related(rng: Random) -> Shape:
     rows = {"slow": (12, 1.0), "fair": (8, 1.5), "good": (8, 2.2), "fast": (4, 4.0)}
     classes = ("class-a", "class-b", "class-c")
     fleet = _fleet({name: (count, 1, dict.fromkeys(classes, speed)) for name, (count, speed) in rows.items()})
-    return _batches(fleet, (3, 2, 1), 1.3, 15.0)
+    return _batches(fleet, (3, 2, 1), 1.3, 9.0)
 
 
 def measured(rng: Random) -> Shape:
-    """Six EC2 types × three codecs, as measured; four machines of each."""
+    """Six EC2 types × three codecs, as measured; five machines of each."""
     rows = {
-        name: (4, 1, {codec: 1 / seconds for codec, seconds in zip(aws.CODECS, times, strict=True)})
+        name: (5, 1, {codec: 1 / seconds for codec, seconds in zip(aws.CODECS, times, strict=True)})
         for name, times in aws.SECONDS.items()
     }
-    return _batches(_fleet(rows), (5, 3, 2), 1.3, 15.0)
+    return _batches(_fleet(rows), (5, 3, 2), 1.3, 12.0)
 
 
 def identical(rng: Random) -> Shape:
@@ -180,17 +180,17 @@ def genai(rng: Random) -> Shape:
         "speech": (0, 8),
     }
     cards = {
-        "l4": (10, 1, 1.0, 1), "a10": (6, 1, 1.7, 2), "a100": (4, 2, 4.5, 3), "h100": (2, 2, 9.0, 3),
+        "l4": (10, 1, 1.0, 1), "a10": (6, 1, 1.7, 2), "a100": (5, 2, 4.5, 3), "h100": (2, 2, 9.0, 3),
         "cpu": (6, 1, 0.25, 0),
     }  # fmt: skip
     fleet = _fleet({
         card: (count, slots, {
-            model: speed * factor * rng.lognormvariate(0.0, 0.15) * (0.06 if need > size else 1.0)
+            model: speed * factor * rng.lognormvariate(0.0, 0.15) * (0.15 if need > size else 1.0)
             for model, (need, factor) in models.items() if need <= size + 1
         })
         for card, (count, slots, speed, size) in cards.items()
     })  # fmt: skip
-    return _batches(fleet, (2, 2, 4, 1, 6), 1.5, 8.0)
+    return _batches(fleet, (2, 2, 4, 1, 6), 1.3, 8.0)
 
 
 def openb(rng: Random) -> Shape:
@@ -201,7 +201,7 @@ def openb(rng: Random) -> Shape:
     fleet = _fleet({f"node-{number}": (rng.randint(2, 5), 1, each) for number, each in enumerate(speeds)})
     steps = zipf(len(wide) + len(narrow), 0.8)
     shares = [high - low for low, high in zip([0.0, *steps], steps, strict=False)]
-    return _batches(fleet, shares, 1.8, 8.0)
+    return _batches(fleet, shares, 1.6, 8.0)
 
 
 def lublin(rng: Random) -> Shape:
