@@ -43,8 +43,10 @@ def _engines(given: Scenario, change: Callable[[EngineType], EngineType]) -> Sce
 
 
 def chaos(given: Scenario) -> Scenario:
-    """Each engine crashes about twice a run and is away 2 to 10 min; 1 % stragglers × 3 to 8; 5 % noise."""
-    every_s = given.drain_s / given.key.load / 2
+    """Each engine crashes about twice a run (never more than every 10 min, or long jobs would have no chance),
+    and is away 2 to 10 min; 1 % stragglers × 3 to 8; 5 % noise.
+    """
+    every_s = max(given.drain_s / given.key.load / 2, 600.0)
     return _engines(
         given,
         lambda each: evolve(
