@@ -17,11 +17,11 @@ def calm(count: int = 1, **fields: object) -> FleetPlan:
 
 def stormy() -> FleetPlan:
     """Two types of engines, on which all that can go wrong does."""
-    trouble = {"straggler_rate": 0.05, "noise_sigma": 0.2, "fail_rate": 0.05, "down_s": (60.0, 120.0)}
+    trouble = {"straggler_rate": 0.05, "noise_sigma": 0.2, "fail_rate": 0.05, "down_s": (20.0, 60.0)}
     return FleetPlan(
         (
-            EngineType(name="cpu", count=3, speeds={"h264": 1.0, "hevc": 0.4}, crash_every_s=200.0, **trouble),  # type: ignore[arg-type]  # keywords of several types
-            EngineType(name="gpu", count=2, slots=2, speeds=dict.fromkeys(CLASSES, 2.0), crash_every_s=300.0, **trouble),  # type: ignore[arg-type]  # keywords of several types
+            EngineType(name="cpu", count=3, speeds={"h264": 1.0, "hevc": 0.4}, crash_every_s=100.0, **trouble),  # type: ignore[arg-type]  # keywords of several types
+            EngineType(name="gpu", count=2, slots=2, speeds=dict.fromkeys(CLASSES, 2.0), crash_every_s=150.0, **trouble),  # type: ignore[arg-type]  # keywords of several types
             EngineType(name="late", speeds={"av1": 1.0}, joins_at_s=200.0, leaves_at_s=900.0),
         )
     )  # fmt: skip

@@ -29,7 +29,7 @@ EVIL = "<script>alert('&\"')</script>"
 def outcomes() -> list[Outcome]:
     """Two policies, with names that are no names."""
     works = [
-        Work(number, "h264", 20, priority=number % 3, account=EVIL * (number % 2), name=EVIL) for number in range(9)
+        Work(number, "h264", 20, priority=number % 3, account="ann" * (number % 2), name=EVIL) for number in range(9)
     ]  # fmt: skip
     load = Workload(tuple(works))
     return [simulate(stormy(), load), simulate(stormy(), load, policy=FifoPolicy())]

@@ -31,8 +31,8 @@ from dispatch_core.simulation import (
 from dispatch_core.storage import MemoryStorage
 from tests.simulation.fleets import busy, stormy
 
-ODD = Work(1.5, 'a,b "c"', 2, work=3, priority=-4, account="Zoë", requirements=("tag has a", "memory_gb >= 3"),
-           deadline_s=0.25, name="two\nlines")  # fmt: skip
+ODD = Work(1.5, 'a,b "c"', 2, work=3, priority=-4, account="zoe.2", requirements=("tag has a", "memory_gb >= 3"),
+           deadline_s=0.25, name="Zoë,\ntwo lines")  # fmt: skip
 
 
 def problems(path: Path) -> list[str]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from dispatch_core import (
+    Attempt,
     Benchmark,
     Dispatcher,
     FifoPolicy,
+    Job,
     JobKind,
     JobSpec,
     Lease,
@@ -165,6 +167,18 @@ def test_a_silent_engine_stays_away_and_its_job_is_granted_anew(live: Live) -> N
     [shift] = live.ask().shifts
     assert shift.engine == ("one", "one")
     assert shift.finished_s[0] is not None
+
+
+def test_what_has_ended_is_remembered_but_not_played(live: Live) -> None:
+    """The last runs of an engine come along, for estimates rest on them; their jobs are over."""
+    [done] = live.submit(20)
+    live.dispatcher.complete(live.claim())
+    [left] = live.submit(20)
+    state = fork(live.storage)
+    kept = {each.id for each in state.others if isinstance(each, Job)}
+    assert (kept, [job.id for job in state.jobs]) == ({done}, [left])
+    assert any(isinstance(each, Attempt) and each.job_id == done for each in state.others)
+    assert len(live.ask().shifts) == 1
 
 
 def test_it_can_be_asked_again(live: Live) -> None:

@@ -17,6 +17,8 @@ from dispatch_core.vocabulary.jobs import Job, JobState
 from dispatch_core.vocabulary.records import Record, RecordType, ref_of
 
 _PAGE = 1_000
+RUNS_MAX = 200
+"""Ended runs of an engine that a fork takes along."""
 _OPEN = tuple(state.value for state in JobState if not state.terminal)
 
 
@@ -25,7 +27,8 @@ class Fork:
     """The open jobs of a store, its engines, and what they run, as of ``now_us``.
 
     ``now_us`` is the last instant the store tells of, so that a backup of yesterday is looked at as of then.
-    ``estimates_s`` are the estimates that running jobs were granted with.
+    ``estimates_s`` are the estimates that running jobs were granted with; ``others`` are pools, windows, pulses, and
+    the last runs of each engine with their jobs, from which estimates are learned.
     """
 
     now_us: int
@@ -62,7 +65,7 @@ def fork(storage: Storage) -> Fork:
             jobs=tuple(jobs),
             attempts=attempts,
             engines=tuple(engines),
-            others=(*(pulses[ref] for ref in sorted(pulses)), *others),
+            others=(*(pulses[ref] for ref in sorted(pulses)), *others, *_ended_runs(snapshot, engines, jobs)),
             estimates_s={each.job_id: _estimate_s(snapshot, each) for each in attempts},
         )
 
@@ -76,6 +79,19 @@ def _pages(snapshot: Transaction, record_type: RecordType, query: Query | None) 
         page = snapshot.find(record_type, query)
         yield from page.records
         query = attrs.evolve(query, after=page.next) if page.next else None
+
+
+def _ended_runs(snapshot: Transaction, engines: Iterable[Engine], jobs: Iterable[Job]) -> list[Record]:
+    """The last runs of each engine that have ended, and their jobs, but for those that are open."""
+    attempts: list[Attempt] = []
+    for engine in engines:
+        where = {"engine_id": (engine.id,)}
+        query = Query(where=where, sort="granted_us", descending=True, limit=RUNS_MAX)
+        found = snapshot.find(RecordType.ATTEMPT, query).records
+        attempts += [each for each in found if isinstance(each, Attempt) and each.ended_us is not None]
+    known = {job.id for job in jobs}
+    refs = dict.fromkeys((RecordType.JOB, each.job_id) for each in attempts if each.job_id not in known)
+    return [*attempts, *snapshot.load(list(refs)).values()]
 
 
 def _last_change(snapshot: Transaction) -> Iterator[int]:

@@ -120,6 +120,10 @@ class Play:
             self._story.submitted(place, job.id, self._stage.now_us)
             self._waiting[self._story.task_class(place)] += 1
 
+    def greet(self) -> None:
+        """Engines that were there before the beginning say that they are alive."""
+        self._beat([engine for engine in self._engines.values() if engine.up])
+
     def adopt(self, place: int, job: Job) -> None:
         """A job that was there before the beginning and does not run: its timers are looked after."""
         self._story.submitted(place, job.id, job.created_us - self._stage.began_us)

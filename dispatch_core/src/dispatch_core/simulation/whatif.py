@@ -162,6 +162,7 @@ class _Future:
                 play.adopt(place, job)
                 if attempt is not None:
                     play.plan_tick(attempt.deadline_us - self._state.now_us)
+        play.at(0, play.greet)
         for engine in self._engines.values():
             if not engine.up:
                 play.at(0, partial(play.join, engine))
@@ -172,7 +173,6 @@ class _Future:
         new = list(range(len(self._state.jobs), len(self._state.jobs) + len(self._changes.submit)))
         for start in range(0, len(new), SUBMIT_MAX):
             play.at(0, partial(play.submit, new[start : start + SUBMIT_MAX]))
-        play.at(0, lambda: None)  # engines ask for work even if nothing else happens now
 
     def _left_us(self, attempt: Attempt) -> int:
         """How long a run has to go: by its own progress if it told any, else by its estimate."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from attrs import field, frozen
 
-from dispatch_core.vocabulary.bounds import Bound, Grammar, Length, problems_of
+from dispatch_core.vocabulary.bounds import NAME, Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import Note
@@ -19,6 +19,7 @@ Moment = Annotated[float, Bound(0, 366 * 86_400)]
 TaskClass = Annotated[
     str, Length(1, 190), Grammar(r"\S(.*\S)?", "text that neither begins nor ends with a space")
 ]
+Account = Annotated[str, Grammar(rf"|{NAME.pattern}", f"nothing or {NAME.words}"), Length(0, 64)]
 WORKS_MAX = 1_000_000
 SUBMIT_MAX = 1_000
 
@@ -35,7 +36,7 @@ class Work:
     units: Units
     work: Units | None = field(default=None, kw_only=True)
     priority: Annotated[int, Bound(-100, 100)] = field(default=0, kw_only=True)
-    account: Annotated[str, Length(0, 100)] = field(default="", kw_only=True)
+    account: Account = field(default="", kw_only=True)
     requirements: Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 31)] = field(
         default=(), kw_only=True
     )
