@@ -20,6 +20,8 @@ COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py
 VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
 LADDER = "tests/core/kernel/test_ladder.py"
 LAWS = "tests/core/storage/test_laws.py"
+SIMULATION = "dispatch_core/simulation"
+SIMULATE, WHAT_IF = "tests/simulation/test_simulate.py", "tests/simulation/test_what_if.py"
 FLEET, POLICIES = "tests/core/fleet/test_fleet.py", "tests/core/scheduling/test_classes_and_policies.py"
 
 
@@ -136,4 +138,22 @@ MUTANTS: Sequence[Mutant] = (
            "redact, *([] if ring is None else [ring]), render]", "*([] if ring is None else [ring]), redact, render]", (LOGS,)),
     Mutant("a limit may be any text", "dispatch_cli/commands/logs.py",
            "type=click.IntRange(1, 2_000), default=100", "default='100'", (HELP,)),
+    Mutant("simulated luck is the same for all", f"{SIMULATION}/chance.py",
+           'Random(f"{seed}/{job}/{attempt}")', "Random(seed)", (SIMULATE,)),
+    Mutant("a simulated engine that left still waits", f"{SIMULATION}/playing.py",
+           "            self._stage.committer.withdraw(engine.claim)\n", "", (SIMULATE,)),
+    Mutant("simulated engines never say that they live", f"{SIMULATION}/playing.py",
+           "self._beat([engine for engine in self._engines.values() if self._overdue(engine)])", "self._beat([])", (SIMULATE,)),
+    Mutant("a simulated crash is noticed by nobody", f"{SIMULATION}/playing.py",
+           "for span_s in (settings.lease_ttl_s, settings.silent_after_s, settings.lost_after_s):", "for span_s in ():", (SIMULATE,)),
+    Mutant("a fork forgets how long runs are under way", f"{SIMULATION}/whatif.py",
+           "ran_us = self._state.now_us - attempt.granted_us", "ran_us = 0", (WHAT_IF,)),
+    Mutant("another cap is for new jobs only", f"{SIMULATION}/whatif.py",
+           "if self._changes.order:", "if self._changes.order is None:", (WHAT_IF,)),
+    Mutant("a page believes the names of jobs", f"{SIMULATION}/plots.py",
+           'f"<title>{escape(words)}</title></rect>"\n    )\n\n\ndef _priorities', 'f"<title>{words}</title></rect>"\n    )\n\n\ndef _priorities',
+           ("tests/simulation/test_report.py",)),
+    Mutant("who waits is never asked again", f"{SHELL}/stepped.py",
+           "left = self._turns.take(left[:size]) + left[size:]", "left = self._turns.take(left[:size]) and left[size:]",
+           ("tests/core/shell/test_stepped.py",)),
 )  # fmt: skip
