@@ -15,7 +15,17 @@ from dispatch_core.kernel.scheduling.explanation import (
     JobVerdict,
     Reason,
 )
-from dispatch_core.kernel.scheduling.policy import Estimate, FifoPolicy, FlowPolicy, Policy, StrictPolicy
+from dispatch_core.kernel.scheduling.outlook import Route
+from dispatch_core.kernel.scheduling.policy import (
+    Estimate,
+    FifoPolicy,
+    FlowPolicy,
+    MakespanPolicy,
+    Policy,
+    Prospects,
+    StrictPolicy,
+)
+from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, EngineView, Rule
 from dispatch_core.ports.observer import BatchReport, Observer
 from dispatch_core.ports.storage import Page, Query, Recorded, Storage
@@ -86,6 +96,7 @@ from dispatch_core.vocabulary.errors import (
 from dispatch_core.vocabulary.facts import FactType, FactValue
 from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource, SeededIds
 from dispatch_core.vocabulary.jobs import (
+    Deadline,
     Job,
     JobError,
     JobSize,
@@ -143,6 +154,7 @@ __all__ = [
     "ConflictError",
     "Context",
     "CountChangedError",
+    "Deadline",
     "DispatchError",
     "Dispatcher",
     "Edit",
@@ -188,6 +200,7 @@ __all__ = [
     "LeaseStatus",
     "Length",
     "LimitExceededError",
+    "MakespanPolicy",
     "ManualClock",
     "Natural",
     "Note",
@@ -204,10 +217,12 @@ __all__ = [
     "PoolSpec",
     "Profile",
     "Progress",
+    "Prospects",
     "PurgeReport",
     "Query",
     "RandomIds",
     "RandomSecrets",
+    "Rate",
     "Ready",
     "Reason",
     "Recorded",
@@ -217,6 +232,7 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryPolicy",
+    "Route",
     "Rule",
     "SchedulingClass",
     "SchemaMismatchError",

@@ -15,6 +15,7 @@ from dispatch_core import (
     InvalidCommandError,
     JobSpec,
     Policy,
+    Prospects,
     StrictPolicy,
 )
 from dispatch_core.kernel.scheduling.classes import Classifier, parse_requirements
@@ -76,10 +77,11 @@ def test_forgetting_classes_changes_nothing() -> None:
 
 def place(policy: Policy, priority: int, est_us: int, created_us: int = 10**15) -> tuple[int, int]:
     job = a_job(spec=spec(priority=priority), created_us=created_us)
-    ready = policy.place(job, Classifier(KINDS, None).of(job), est_us)
+    ready = policy.place(job, Classifier(KINDS, None).of(job), Prospects(best_us=est_us))
     return ready.band, ready.order_key
 
 
+ONE = Prospects(best_us=1)
 ESTIMATES = st.integers(0, 10**13)
 PRIORITIES = st.integers(-100, 100)
 
@@ -107,7 +109,7 @@ def test_lateness_on_a_slow_engine_is_bounded(est: int, here: int, best: int, pr
     """An engine slower than the best sees a job as late later, by at most the cap; the best sees the key itself."""
     policy = FlowPolicy()
     job = a_job(spec=spec(priority=priority))
-    ready = policy.place(job, Classifier(KINDS, None).of(job), est)
+    ready = policy.place(job, Classifier(KINDS, None).of(job), Prospects(best_us=est))
     job = a_job(spec=spec(priority=priority), ready=ready)
     late = policy.lateness(job, Estimate(max(here, best), min(here, best)))
     assert ready.order_key <= late <= ready.order_key + CAP_US
@@ -140,7 +142,7 @@ def test_fifo_and_strict_order(est: int, priority: int) -> None:
     for policy in (FifoPolicy(), StrictPolicy()):
         job: Job = a_job(
             spec=spec(),
-            ready=policy.place(a_job(spec=spec()), Classifier(KINDS, None).of(a_job(spec=spec())), 1),
+            ready=policy.place(a_job(spec=spec()), Classifier(KINDS, None).of(a_job(spec=spec())), ONE),
         )
         assert job.ready is not None
         assert policy.lateness(job, Estimate(9, 1)) == job.ready.order_key
@@ -150,7 +152,7 @@ def test_a_pinned_job_has_the_lane_of_its_engine() -> None:
     """Lanes say who may claim now; the class stays the same."""
     policy, classifier = FlowPolicy(), Classifier(KINDS, None)
     free, pinned = a_job(spec=spec()), a_job(spec=spec(), pin=Pin("e7"))
-    places = [policy.place(job, classifier.of(job), 1) for job in (free, pinned)]
+    places = [policy.place(job, classifier.of(job), ONE) for job in (free, pinned)]
     assert [each.lane for each in places] == ["open", "engine:e7"]
     assert places[0].class_id == places[1].class_id
 

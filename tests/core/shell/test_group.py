@@ -28,6 +28,7 @@ from dispatch_core import (
     LimitExceededError,
     ManualClock,
     Progress,
+    Prospects,
     Settings,
     Storage,
     StorageUnavailableError,
@@ -191,10 +192,10 @@ def test_a_batch_reports_before_it_submits_and_submits_before_it_claims(
 class Choosy(FlowPolicy):
     """Raises for one job: a bug in somebody's policy."""
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         if job.spec.note == "poison":
             raise ZeroDivisionError("a bug in a policy")
-        return super().place(job, wanted, est_us)
+        return super().place(job, wanted, prospects)
 
 
 def test_a_bug_fails_its_caller_alone(make_dispatcher: MakeDispatcher, reports: Reports) -> None:

@@ -21,6 +21,7 @@ from dispatch_core import (
     StorageUnavailableError,
 )
 from dispatch_core.storage import create_storage, store_info, verify_store
+from dispatch_core.storage.sql import schema
 from tests.core.storage.filled import Rows, filled, rows_in
 
 FLIPS = 60
@@ -97,7 +98,7 @@ def test_a_missing_index_is_found(path: Path) -> None:
     """Tables and indexes are those that this version makes."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP INDEX ready")
-    assert verify_store(path).findings == ("schema: ready is not as version 0002 makes it",)
+    assert verify_store(path).findings == (f"schema: ready is not as version {schema.HEAD} makes it",)
 
 
 def test_many_findings_are_counted_and_some_are_kept(path: Path) -> None:
@@ -191,8 +192,8 @@ def test_info_tells_what_a_file_says_of_itself(path: Path) -> None:
     with closing(create_storage(path)) as storage:
         info = store_info(path)
         assert (info.revision, info.newest_revision, info.incarnation) == (
-            "0002",
-            "0002",
+            schema.HEAD,
+            schema.HEAD,
             storage.incarnation,
         )
         assert (info.in_use_by or "").startswith("process ")

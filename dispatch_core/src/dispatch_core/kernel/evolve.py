@@ -258,4 +258,5 @@ def _opened(job: Job, event: JobGranted, at_us: int) -> Attempt:
         run_until_us=event.run_until_us,
         stall_us=event.stall_us,
         progress_at_us=at_us,
+        estimate_us=event.estimate_us,
     )

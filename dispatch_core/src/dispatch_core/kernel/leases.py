@@ -25,6 +25,7 @@ def grant(job: Job, command: Grant, now: int, terms: Terms) -> JobGranted:
         run_until_us=None if limits.run_s is None else now + to_us(limits.run_s),
         stall_us=None if limits.no_progress_s is None else to_us(limits.no_progress_s),
         explanation=command.explanation,
+        estimate_us=command.estimate_us,
     )
 
 

@@ -12,11 +12,8 @@ from attrs import field, frozen
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import Bound
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
-from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
+from dispatch_core.vocabulary.jobs import Bucket, Job, JobState, OrderKey, rank_of
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref
-
-OrderKey = tuple[int, int, str]
-"""(band, order_key, id): the rank of a job in its bucket."""
 
 Cursor = tuple[int, int]
 """(tx, n): a place in the history."""
@@ -25,12 +22,6 @@ OrderedId = tuple[int, str]
 """(instant, id): a place in an order by time."""
 
 Scalar = str | int | None
-
-
-def rank_of(job: Job) -> OrderKey:
-    """A ready job's rank in its bucket."""
-    assert job.ready is not None
-    return (job.ready.band, job.ready.order_key, job.id)
 
 
 QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
@@ -150,6 +141,8 @@ class Tally(StrEnum):
     """The counters by (tenant, name), added up over servers."""
     BACKLOG = "backlog"
     """Ready jobs by (lane, class_id): how many, and Σ est_us as total."""
+    URGENCY = "urgency"
+    """Ready jobs by (lane, weight in sixteenths, half octave of est_us, see ``levels``): how many, and Σ est_us."""
 
 
 @frozen

@@ -1,55 +1,157 @@
-"""The engines as last committed: whose speed is best, and who might want what a commit made ready."""
+"""The fleet as last committed: who is there, what is queued where, what runs, and how fast runs were."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from dispatch_core.ports.storage import Change, Query, Transaction
-from dispatch_core.vocabulary.engines import Engine, Seen
-from dispatch_core.vocabulary.records import RecordType
+from dispatch_core.kernel.scheduling.accounts import Accounts
+from dispatch_core.kernel.scheduling.classes import Classifier
+from dispatch_core.kernel.scheduling.matcher import Matcher
+from dispatch_core.kernel.scheduling.outlook import Outlook
+from dispatch_core.kernel.scheduling.policy import Prospects, weight_of
+from dispatch_core.kernel.scheduling.rates import Rates
+from dispatch_core.ports.storage import Change, Query, Tally, Transaction
+from dispatch_core.vocabulary.attempts import Attempt, Outcome
+from dispatch_core.vocabulary.engines import Engine
+from dispatch_core.vocabulary.jobs import Job, Ready
+from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 _PAGE = 1_000
+LEARNED_MAX = 64
+"""Runs of an engine that a server learns from when it starts, the last ones."""
 
 
 class FleetView:
-    """A copy of the engine records, for choices only; read again after ``forget``."""
+    """A copy of the store's fleet, for choices only; read again after ``forget``.
 
-    def __init__(self) -> None:
-        self._engines: dict[str, Engine] | None = None
-        self._speeds: dict[str, float] | None = None
+    What it has learned of speeds is kept: the same runs would teach the same.
+    """
+
+    def __init__(self, matcher: Matcher, classifier: Classifier, accounts: Accounts) -> None:
+        self._matcher = matcher
+        self._classifier = classifier
+        self._accounts = accounts
+        self._outlook: Outlook | None = None
+        self._rates: Rates | None = None
 
     def forget(self) -> None:
         """Read the store again at the next question."""
-        self._engines = self._speeds = None
-
-    def remember(self, changes: Sequence[Change]) -> None:
-        """Take over committed engine records."""
-        for change in changes:
-            if self._engines is not None and isinstance(change.after, Engine):
-                self._engines[change.after.id] = change.after
-                self._speeds = None
+        self._outlook = None
 
     def engine(self, engine_id: str) -> Engine | None:
         """The engine as last committed, if known."""
-        return (self._engines or {}).get(engine_id)
+        return None if self._outlook is None else self._outlook.engine(engine_id)
 
-    def speeds(self, transaction: Transaction) -> dict[str, float]:
-        """The best units per second among live engines, by task class."""
-        if self._engines is None:
-            self._engines = {engine.id: engine for engine in all_engines(transaction)}
-        if self._speeds is None:
-            self._speeds = best_speeds(self._engines.values())
-        return self._speeds
+    def length(self, job: Job, engine: Engine) -> int:
+        """How long (µs) a job would take on an engine, as far as is known."""
+        assert self._outlook is not None
+        return self._matcher.estimate(job, engine, self._outlook).here_us
+
+    def outlook(self, transaction: Transaction) -> Outlook:
+        """What is known; read from the store the first time."""
+        if self._outlook is None:
+            self._outlook = self.fresh_outlook(transaction)
+        return self._outlook
+
+    def fresh_outlook(self, transaction: Transaction) -> Outlook:
+        """An outlook of one's own, read from the store: for questions asked beside the writer."""
+        engines = all_engines(transaction)
+        if self._rates is None:
+            self._rates = learned_rates(transaction, engines, self._classifier)
+        outlook = Outlook(self._rates, lambda wanted, engine: not self._matcher.admits(wanted, engine))
+        for engine in engines:
+            outlook.engine_is(engine)
+            if self._outlook is not None:
+                outlook.asked(engine.id, self._outlook.asked_at(engine.id))
+        for attempts in transaction.open_attempts([engine.id for engine in engines]).values():
+            for attempt in attempts:
+                outlook.began(attempt)
+        for cell in transaction.tally(Tally.URGENCY):
+            lane, units, octave = cell.keys
+            outlook.waits(lane, int(units), int(octave), cell.count, cell.total)
+        return outlook
+
+    def prospects(self, transaction: Transaction, job: Job, now: int, *, fresh: bool) -> Prospects:
+        """What a job may expect; ``fresh``: it was submitted just now, and its account is charged."""
+        outlook = self.outlook(transaction)
+        wanted, units = self._classifier.measured(job)
+        rate = outlook.best_rate(wanted)
+        best_us = max(round(units * (wanted.nominal_us if rate is None else rate)), 1)
+        push_us = 0
+        if fresh and job.spec.account is not None:
+            push_us = self._accounts.push(job.spec.account, best_us, outlook.slots, now)
+        routes = outlook.routes(wanted, units, weight_of(job.spec.priority), now)
+        return Prospects(best_us=best_us, routes=() if job.pin else routes, push_us=push_us)
+
+    # ----- while a batch is decided: if it is not written after all, everything is forgotten
+
+    def moved(self, before: Ready | None, after: Ready | None) -> None:
+        """A job changed its place."""
+        if self._outlook is not None and before != after:
+            self._outlook.moved(before, after)
+
+    def attempted(self, attempt: Attempt) -> None:
+        """A job was granted, or its run ended."""
+        if self._outlook is None:
+            return
+        if attempt.ended_us is None:
+            self._outlook.began(attempt)
+        else:
+            self._outlook.ended(attempt)
+
+    def remember(self, changes: Sequence[Change]) -> None:
+        """The batch was written: take over its engines, learn from its runs."""
+        if self._outlook is None:
+            return
+        jobs = {change.after.id: change.after for change in changes if isinstance(change.after, Job)}
+        for change in changes:
+            after = change.after
+            if isinstance(after, Engine):
+                self._outlook.engine_is(after)
+            elif isinstance(after, Attempt) and _completes(change.before, after):
+                self._learn(after, jobs.get(after.job_id), self._outlook)
+
+    def _learn(self, attempt: Attempt, job: Job | None, outlook: Outlook) -> None:
+        engine = outlook.engine(attempt.engine_id)
+        if engine is not None and job is not None:
+            wanted, units = self._classifier.measured(job)
+            took_us = (attempt.ended_us or 0) - attempt.granted_us
+            outlook.rates.learn(engine, wanted.task_class, units, took_us, wanted.nominal_us)
+            outlook.learned(wanted.task_class)
 
 
-def best_speeds(engines: Iterable[Engine]) -> dict[str, float]:
-    """The best units per second among live engines, by task class."""
-    speeds: dict[str, float] = {}
-    for cell in (
-        cell for engine in engines if engine.seen is Seen.LIVE for cell in engine.profile.benchmarks
-    ):
-        speeds[cell.task_class] = max(cell.units_per_s, speeds.get(cell.task_class, 0.0))
-    return speeds
+def _completes(before: Record | None, after: Attempt) -> bool:
+    return after.outcome is Outcome.COMPLETED and isinstance(before, Attempt) and before.ended_us is None
+
+
+def learned_rates(transaction: Transaction, engines: Sequence[Engine], classifier: Classifier) -> Rates:
+    """What the last completed runs of each engine teach, in the order they were granted."""
+    rates = Rates()
+    known = {engine.id: engine for engine in engines}
+    done = sorted(
+        (attempt for engine in engines for attempt in _completed(transaction, engine)),
+        key=lambda attempt: (attempt.ended_us, attempt.key),
+    )
+    jobs = _jobs_of(transaction, done)
+    for attempt in done:
+        job = jobs.get((RecordType.JOB, attempt.job_id))
+        if isinstance(job, Job):
+            wanted, units = classifier.measured(job)
+            took_us = (attempt.ended_us or 0) - attempt.granted_us
+            rates.learn(known[attempt.engine_id], wanted.task_class, units, took_us, wanted.nominal_us)
+    return rates
+
+
+def _completed(transaction: Transaction, engine: Engine) -> list[Attempt]:
+    where = {"engine_id": (engine.id,)}
+    query = Query(where=where, sort="granted_us", descending=True, limit=LEARNED_MAX)
+    found = transaction.find(RecordType.ATTEMPT, query).records
+    return [each for each in found if isinstance(each, Attempt) and each.outcome is Outcome.COMPLETED]
+
+
+def _jobs_of(transaction: Transaction, attempts: Sequence[Attempt]) -> Mapping[Ref, Record]:
+    refs = list(dict.fromkeys((RecordType.JOB, attempt.job_id) for attempt in attempts))
+    return transaction.load(refs) if refs else {}
 
 
 def all_engines(transaction: Transaction) -> list[Engine]:

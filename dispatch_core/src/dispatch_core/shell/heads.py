@@ -10,8 +10,8 @@ from heapq import merge
 
 from sortedcontainers import SortedList
 
-from dispatch_core.ports.storage import Change, OrderKey, Transaction, rank_of
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.ports.storage import Change, Transaction
+from dispatch_core.vocabulary.jobs import Bucket, Job, OrderKey, rank_of
 
 WINDOW = 16
 """Jobs read per bucket at a time; a window may grow to twice that by write-through."""
@@ -60,11 +60,33 @@ class Heads:
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
         self._windows: dict[Bucket, Window | None] | None = None
+        self._firsts: dict[Bucket, OrderKey] = {}
+        self._order: SortedList[tuple[OrderKey, Bucket]] = SortedList()
         self._cursors: dict[tuple[str, Bucket], OrderKey] = {}
 
     def forget(self) -> None:
         """Read the store again at the next claim."""
         self._windows = None
+        self._firsts.clear()
+        self._order.clear()
+
+    def _refresh(self, bucket: Bucket) -> None:
+        """The bucket's window changed: so may its place among the buckets."""
+        window = (self._windows or {}).get(bucket)
+        first = window.ranks[0] if window is not None and window.ranks else None
+        known = self._firsts.get(bucket)
+        if first == known:
+            return
+        if known is not None:
+            self._order.remove((known, bucket))
+            del self._firsts[bucket]
+        if first is not None:
+            self._firsts[bucket] = first
+            self._order.add((first, bucket))
+
+    def in_order(self) -> list[tuple[OrderKey, Bucket]]:
+        """Every bucket that was read, the one with the first job of all first."""
+        return list(self._order)
 
     def remember(self, changes: Sequence[Change]) -> None:
         """Take over committed jobs."""
@@ -85,6 +107,7 @@ class Heads:
             window.discard(job)
             if not window.ranks:
                 self._drop(job.ready.bucket, window)
+            self._refresh(job.ready.bucket)
 
     def _drop(self, bucket: Bucket, window: Window) -> None:
         assert self._windows is not None
@@ -103,6 +126,7 @@ class Heads:
             window.add(job)
             if not window.ranks:
                 self._drop(job.ready.bucket, window)
+            self._refresh(job.ready.bucket)
 
     def waiting_for(self, tenant: str, pool: str, limit: int) -> Iterator[Job]:
         """The first jobs known that write to a pool, at most ``limit`` of each class; nothing is read for it."""
@@ -132,6 +156,7 @@ class Heads:
                 self._windows[bucket] = Window(jobs, whole=len(jobs) < WINDOW)
             else:
                 del self._windows[bucket]
+            self._refresh(bucket)
 
     def run(
         self,

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field
 
 from dispatch_core.kernel.retry import RetryPolicy
+from dispatch_core.kernel.scheduling.accounts import Accounts
 from dispatch_core.kernel.scheduling.classes import Classifier
 from dispatch_core.kernel.scheduling.matcher import Matcher
-from dispatch_core.kernel.scheduling.policy import Policy, nominal_us
+from dispatch_core.kernel.scheduling.policy import Policy
 from dispatch_core.kernel.scheduling.rules import (
     AssignmentRule,
     MaintenanceRule,
@@ -54,7 +55,7 @@ class House:
     heads: Heads = field(init=False)
     keyring: Keyring = field(init=False)
     denials: Denials = field(init=False)
-    fleet: FleetView = field(factory=FleetView)
+    fleet: FleetView = field(init=False)
     windows: WindowView = field(factory=WindowView)
 
     def __attrs_post_init__(self) -> None:
@@ -62,7 +63,9 @@ class House:
         named = {rule.name for rule in self.rules}
         own = [rule for rule in HOUSE_RULES if rule.name not in named]
         self.rules = (*own, *self.rules)
-        self.matcher = Matcher(self.rules, self.policy, self.classifier, self.kinds)
+        self.matcher = Matcher(self.rules, self.policy, self.classifier)
+        accounts = Accounts(push_us=to_us(self.settings.account_push_s), shares=self.settings.account_shares)
+        self.fleet = FleetView(self.matcher, self.classifier, accounts)
         self.heads = Heads(self.settings.head_rows_max)
         self.keyring = Keyring(self.storage)
         self.denials = Denials(self.storage)
@@ -80,12 +83,12 @@ class House:
             retry=self.retry,
         )
 
-    def place(self, job: Job) -> Ready | None:
-        """Where a job waits now; None while it may not be claimed."""
+    def place(self, job: Job, transaction: Transaction, now: int, *, fresh: bool = False) -> Ready | None:
+        """Where a job waits now; None while it may not be claimed. ``fresh``: it was submitted just now."""
         if not job.claimable:
             return None
-        est_us = nominal_us(job, self.kinds.get(job.spec.kind))
-        return self.policy.place(job, self.classifier.of(job), est_us)
+        prospects = self.fleet.prospects(transaction, job, now, fresh=fresh)
+        return self.policy.place(job, self.classifier.of(job), prospects)
 
     def remember(self, changes: ChangeSet) -> None:
         """Take over what was just committed."""

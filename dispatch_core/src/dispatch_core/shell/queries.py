@@ -11,9 +11,10 @@ from dispatch_core.kernel.estimates import Observed, observed
 from dispatch_core.kernel.permits import tenant_for_keys
 from dispatch_core.kernel.scheduling.explaining import explain_job
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
+from dispatch_core.kernel.scheduling.matcher import in_rank_order
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
-from dispatch_core.shell.fleetview import all_engines, best_speeds
+from dispatch_core.shell.fleetview import all_engines
 from dispatch_core.shell.house import House
 from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.windowview import concerning, windows_of
@@ -31,7 +32,7 @@ from dispatch_core.vocabulary.errors import (
     UnknownEngineError,
     UnknownJobError,
 )
-from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
+from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobState, engine_lane
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
@@ -247,8 +248,8 @@ def explain(
     now = snapshot.now()
     ahead = house.settings.windows_finish_first
     views = [(_view(each, rooms, now, ahead), len(each.attempts)) for each in fleet]
-    speeds = best_speeds(all_engines(snapshot))
-    explanation = explain_job(found, views, ready, house.matcher, speeds, snapshot.now())
+    outlook = house.fleet.fresh_outlook(snapshot)
+    explanation = explain_job(found, views, ready, house.matcher, outlook, now)
     if engine_id is None:
         return explanation
     engine(snapshot, house, context, engine_id)  # unknown or foreign: say so
@@ -268,15 +269,13 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     """What a claim by this engine would see now."""
     status = engine(snapshot, house, context, engine_id)
     free = status.engine.profile.slots - len(status.attempts)
-    lanes = (OPEN_LANE, engine_lane(engine_id))
-    heads = snapshot.heads(
-        [each for each in snapshot.buckets() if each[0] in lanes], house.settings.head_rows_max
-    )
+    own = engine_lane(engine_id)
+    buckets = [each for each in snapshot.buckets() if each[0] == own or not each[0].startswith(ENGINE_LANES)]
+    heads = snapshot.heads(buckets, house.settings.head_rows_max)
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
     view = _view(status, rooms, snapshot.now(), house.settings.windows_finish_first)
-    runs = [iter(jobs) for jobs in heads.values()]
-    speeds = best_speeds(all_engines(snapshot))
-    explanation = house.matcher.choose(view, runs, speeds, snapshot.now())[1]
+    outlook = house.fleet.fresh_outlook(snapshot)
+    explanation = house.matcher.choose(view, in_rank_order(heads.values()), outlook, snapshot.now())[1]
     if free > 0:
         return explanation
     busy = Reason(

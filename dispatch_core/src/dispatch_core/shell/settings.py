@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dispatch_core.kernel.retention import Span
 from dispatch_core.vocabulary.bounds import Bound, problems_of
@@ -33,6 +34,8 @@ class Settings:
     classes_max: Annotated[int, Bound(1, 100_000)] = 2_000
     head_rows_max: Annotated[int, Bound(1, 10_000)] = 64
     priority_default: Annotated[int, Bound(-100, 100)] = 0
+    account_push_s: Annotated[float, Bound(0, 86_400)] = 600.0
+    account_shares: Mapping[str, Annotated[float, Bound(1e-6, 1e6)]] = field(factory=dict)
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
     windows_finish_first: bool = True
     retain_completed_s: Span | None = None

@@ -10,14 +10,13 @@ from typing import Any
 import attrs
 from attrs import define, field
 
-from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import ChangeSet
 from dispatch_core.shell.batch import Entry
 from dispatch_core.shell.house import House
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobState, engine_lane
+from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobState, engine_lane
 from dispatch_core.vocabulary.pools import Pool
 
 IDLE_S = 3_600.0
@@ -152,14 +151,13 @@ class Parked:
             engine = self._house.fleet.engine(_engine_of(entry))
             if id(entry) in chosen or id(entry) in asked:
                 continue
-            if job.ready.lane not in (OPEN_LANE, engine_lane(_engine_of(entry))):
+            if job.ready.lane.startswith(ENGINE_LANES) and job.ready.lane != engine_lane(_engine_of(entry)):
                 continue
             if engine is None:
                 return entry  # unknown to memory: let it look for itself
-            view = EngineView(engine)
-            if self._house.matcher.admits(wanted, view):
+            if self._house.matcher.admits(wanted, engine):
                 continue
-            length = self._house.matcher.estimate(job, wanted, view, {}).here_us
+            length = self._house.fleet.length(job, engine)
             if best is None or length < best[0]:
                 best = (length, entry)
         return best[1] if best else None

@@ -6,7 +6,8 @@ Everything a decision rests on passes through here, so that it is either written
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from heapq import merge
 
 import attrs
 
@@ -15,6 +16,8 @@ from dispatch_core.kernel.evolve import evolve, evolve_attempt
 from dispatch_core.kernel.fleet import evolve_engine
 from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.pools import evolve_pool
+from dispatch_core.kernel.scheduling.matcher import Front
+from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.terms import Decision
 from dispatch_core.kernel.windows import evolve_window
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
@@ -36,7 +39,7 @@ from dispatch_core.vocabulary.events import (
     KeyEvent,
     event_name,
 )
-from dispatch_core.vocabulary.jobs import Bucket, Job
+from dispatch_core.vocabulary.jobs import Bucket, Job, OrderKey, rank_of
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
@@ -64,6 +67,8 @@ class Workspace:
         self._current: dict[Ref, Record | None] = {}
         self._open: dict[str, set[str]] = {}
         self._ready: dict[Bucket, dict[str, Job]] = {}
+        self._firsts: dict[Bucket, OrderKey | None] = {}
+        self._stale: dict[Bucket, None] = {}
         self._jobs: dict[str, Job | None] = {}
         self._reservations = Reservations(transaction, self._jobs)
         self._pools: dict[str, list[Ref]] = {}
@@ -179,18 +184,32 @@ class Workspace:
         yield from self.house.heads.buckets(self.transaction)
         yield from (bucket for bucket, jobs in self._ready.items() if jobs)
 
-    def ready_runs(self, lanes: Collection[str], reader: str) -> Iterator[tuple[Bucket, Iterator[Job]]]:
-        """Each bucket of these lanes with its jobs in rank order, this batch's own changes included.
+    @property
+    def outlook(self) -> Outlook:
+        """What is queued and running where, this batch included."""
+        return self.house.fleet.outlook(self.transaction)
+
+    def fronts(self, serves: Callable[[str], bool], reader: str) -> Iterator[Front]:
+        """The buckets of the lanes served, in the order of their first jobs, this batch's own changes included.
 
         ``reader`` names who asks: the engine and its version.
         """
         heads = self.house.heads
-        known = [bucket for bucket in heads.buckets(self.transaction) if bucket[0] in lanes]
-        heads.warm(self.transaction, known)
-        opened = [bucket for bucket in self._ready if bucket[0] in lanes]
-        for bucket in dict.fromkeys([*known, *opened]):
-            added = list(self._ready.get(bucket, {}).values())
-            yield bucket, heads.run(self.transaction, bucket, self._jobs, added, reader)
+        heads.warm(self.transaction, [each for each in heads.buckets(self.transaction) if serves(each[0])])
+        for bucket in self._stale:
+            first = next(self._run(bucket, reader), None)
+            self._firsts[bucket] = None if first is None else rank_of(first)
+        self._stale.clear()
+        changed = sorted(
+            (rank, bucket) for bucket, rank in self._firsts.items() if rank is not None and serves(bucket[0])
+        )
+        unchanged = (each for each in heads.in_order() if each[1] not in self._firsts and serves(each[1][0]))
+        for rank, bucket in merge(unchanged, changed):
+            yield rank, bucket, self._run(bucket, reader)
+
+    def _run(self, bucket: Bucket, reader: str) -> Iterator[Job]:
+        added = list(self._ready.get(bucket, {}).values())
+        return self.house.heads.run(self.transaction, bucket, self._jobs, added, reader)
 
     def taken(self, job: Job) -> bool:
         """Whether a job offered by memory may be decided on: it is re-read where servers share the store."""
@@ -202,6 +221,10 @@ class Workspace:
             if current != job:
                 self.house.heads.forget()
                 self._jobs[job.id] = current
+                self._stale.update(dict.fromkeys(self._firsts))
+                for known in (job, current):
+                    if known is not None and known.ready is not None:
+                        self._stale[known.ready.bucket] = None
                 return False
         self.adopt(job)
         return True
@@ -217,6 +240,8 @@ class Workspace:
         if isinstance(record, Attempt) and record.engine_id in self._open:
             opened = self._open[record.engine_id]
             (opened.add if record.ended_us is None else opened.discard)(record.key)
+        if isinstance(record, Attempt):
+            self.house.fleet.attempted(record)
 
     def drop(self, ref: Ref) -> None:
         """Remove a record at the end of the batch."""
@@ -243,7 +268,7 @@ class Workspace:
                 self.put(attempt)
         self._count(job, after, event)
         self._record((RecordType.JOB, after.id), after, event, context)
-        ready = self.house.place(after)
+        ready = self.house.place(after, self.transaction, self.now, fresh=isinstance(event, JobSubmitted))
         if ready != after.ready:
             after = attrs.evolve(after, ready=ready)
         self._set_job(job, after)
@@ -259,8 +284,11 @@ class Workspace:
     def _set_job(self, before: Job | None, after: Job) -> None:
         if before is not None and before.ready is not None:
             self._ready.get(before.ready.bucket, {}).pop(before.id, None)
+            self._stale[before.ready.bucket] = None
         if after.ready is not None:
             self._ready.setdefault(after.ready.bucket, {})[after.id] = after
+            self._stale[after.ready.bucket] = None
+        self.house.fleet.moved(before.ready if before else None, after.ready)
         self._jobs[after.id] = after
         self.put(after)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sortedcontainers import SortedDict, SortedList
 
+from dispatch_core.kernel.scheduling.levels import length_octave, weight_units
 from dispatch_core.ports.storage import Cell, OrderedId, OrderKey, rank_of
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
@@ -86,6 +87,17 @@ class Indexes:
             Cell(bucket, len(jobs), sum(job.ready.est_us for job in jobs.values() if job.ready))
             for bucket, jobs in self.ready.items()
         ]
+
+    def urgency(self) -> list[Cell]:
+        """Ready jobs by (lane, weight in sixteenths, half octave of length), with Σ est_us."""
+        counts: dict[tuple[str, ...], list[int]] = {}
+        for jobs in self.ready.values():
+            for ready in (job.ready for job in jobs.values() if job.ready):
+                key = (ready.lane, str(weight_units(ready.weight)), str(length_octave(ready.est_us)))
+                cell = counts.setdefault(key, [0, 0])
+                cell[0] += 1
+                cell[1] += ready.est_us
+        return [Cell(key, count, total) for key, (count, total) in counts.items()]
 
 
 def _end_of(job: Job) -> tuple[JobState, bool]:

@@ -165,6 +165,8 @@ class Tables:
                     return _cells(self._counters)
                 case Tally.BACKLOG:
                     return self._indexes.backlog()
+                case Tally.URGENCY:
+                    return self._indexes.urgency()
 
 
 def _cells(counts: Mapping[tuple[str, str], int]) -> list[Cell]:

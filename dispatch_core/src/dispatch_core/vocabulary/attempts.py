@@ -35,7 +35,10 @@ class Progress:
 
 @frozen(kw_only=True)
 class Attempt:
-    """One row per grant. ``version`` counts writes, pulses included; it guards renewal against expiry."""
+    """One row per grant. ``version`` counts writes, pulses included; it guards renewal against expiry.
+
+    ``estimate_us`` is how long it should have taken, as expected when it was granted.
+    """
 
     record_type: ClassVar[str] = "attempt"
 
@@ -58,6 +61,7 @@ class Attempt:
     reported: str | None = None
     error: JobError | None = None
     usage: Mapping[str, object] | None = None
+    estimate_us: int | None = None
 
     @property
     def key(self) -> str:

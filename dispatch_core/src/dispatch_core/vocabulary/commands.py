@@ -317,6 +317,7 @@ class Grant:
     engine_id: EngineId
     session: Text
     explanation: Mapping[str, object]
+    estimate_us: Natural | None = None
 
 
 @frozen(kw_only=True)

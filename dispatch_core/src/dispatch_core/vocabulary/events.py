@@ -51,6 +51,7 @@ class JobGranted:
     run_until_us: int | None
     stall_us: int | None
     explanation: Mapping[str, object] = field(factory=dict)
+    estimate_us: int | None = None
 
 
 @frozen(kw_only=True)

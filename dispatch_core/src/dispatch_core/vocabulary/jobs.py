@@ -89,10 +89,19 @@ Ladder = Annotated[tuple[LadderStep, ...], Length(0, LADDER_MAX)]
 
 
 @frozen(kw_only=True)
+class Deadline:
+    """When a job should be done. A ``hard`` one moves it forward in the order; a soft one is only reported."""
+
+    at_us: Instant
+    hard: bool = False
+
+
+@frozen(kw_only=True)
 class JobSpec:
     """What the submitter asks for. Priority: −100 to 100, higher first. ``pool`` is where it writes to.
 
     ``ladder``: how the wish becomes looser while nobody takes the job, each step later than the one before.
+    ``account`` is whose share of the fleet it uses: accounts that queue at the same time are served by turns.
     """
 
     kind: Text = "transcode"
@@ -102,8 +111,10 @@ class JobSpec:
     requirements: Requirements = ()
     ladder: Ladder = ()
     pool: PoolId | None = None
+    account: Annotated[str, Length(1, 64), NAME] | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
+    deadline: Deadline | None = None
     not_before_us: Instant | None = None
     hold: bool = False
     note: Note = ""
@@ -158,11 +169,24 @@ class Ready:
 
 Bucket = tuple[str, str]
 OPEN_LANE = "open"
+ENGINE_LANES = "engine:"
+"""How the lanes of pinned jobs begin."""
 
 
 def engine_lane(engine_id: str) -> str:
     """The lane of jobs pinned to one engine."""
     return f"engine:{engine_id}"
+
+
+def group_lane(group: str) -> str:
+    """The lane of jobs routed to a group of engines: a wish, anybody who may run them may claim them."""
+    return f"group:{group}"
+
+
+def group_of_lane(lane: str) -> str | None:
+    """The group whose time the jobs of a lane will use, as far as one is named."""
+    kind, _, name = lane.partition(":")
+    return name or None if kind in ("group", "engine") else None
 
 
 @frozen(kw_only=True)
@@ -233,3 +257,13 @@ class Job:
         }[self.state]
         timers = (own, self.fall_at_us, self.pin.until_us if self.pin else None)
         return min((instant for instant in timers if instant is not None), default=None)
+
+
+OrderKey = tuple[int, int, str]
+"""(band, order_key, id): the rank of a job in its bucket."""
+
+
+def rank_of(job: Job) -> OrderKey:
+    """A ready job's rank in its bucket."""
+    assert job.ready is not None
+    return (job.ready.band, job.ready.order_key, job.id)

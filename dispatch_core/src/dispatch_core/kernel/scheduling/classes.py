@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.facts import Catalogue, Term, parse_term
 from dispatch_core.vocabulary.ids import crockford
@@ -14,11 +15,15 @@ from dispatch_core.vocabulary.jobs import Job, JobSpec
 from dispatch_core.vocabulary.kinds import JobKind
 
 _REMEMBERED_MAX = 10_000
+_MEASURED_MAX = 50_000
 
 
 @frozen(kw_only=True)
 class SchedulingClass:
-    """What its jobs share: owner, kind, task class, requirement terms, pool, and whether they count as large."""
+    """What its jobs share: owner, kind, task class, requirement terms, pool, and whether they count as large.
+
+    ``nominal_us`` is the kind's guess for one unit of work, where no engine says better.
+    """
 
     id: str
     tenant: str
@@ -27,6 +32,7 @@ class SchedulingClass:
     terms: tuple[Term, ...]
     large: bool
     pool: str | None = None
+    nominal_us: float = 1_000_000.0
 
 
 def parse_requirements(texts: tuple[str, ...], catalogue: Catalogue) -> tuple[Term, ...]:
@@ -54,10 +60,22 @@ class Classifier:
         self._kinds = kinds
         self._large_job_bytes = large_job_bytes
         self._classes: dict[tuple[object, ...], SchedulingClass] = {}
+        self._jobs: dict[str, tuple[JobSpec, SchedulingClass, float]] = {}
 
     def of(self, job: Job) -> SchedulingClass:
         """The class a job belongs to."""
-        return self.of_spec(job.spec, job.tenant)
+        return self.measured(job)[0]
+
+    def measured(self, job: Job) -> tuple[SchedulingClass, float]:
+        """The class of a job and its units of work."""
+        known = self._jobs.get(job.id)
+        if known is None or known[0] is not job.spec:
+            if len(self._jobs) >= _MEASURED_MAX:
+                self._jobs.clear()
+            kind = self._kinds.get(job.spec.kind) or JobKind(name=job.spec.kind)
+            known = (job.spec, self.of_spec(job.spec, job.tenant), kind.measure(job.spec)[1])
+            self._jobs[job.id] = known
+        return known[1:]
 
     def of_spec(self, spec: JobSpec, tenant: str) -> SchedulingClass:
         """The class jobs of this spec would belong to."""
@@ -88,4 +106,5 @@ def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
         terms=tuple(terms[text] for text in sorted(terms)),
         large=bool(large),
         pool=None if pool is None else str(pool),
+        nominal_us=kind.nominal_s_per_unit * SECOND_US,
     )

@@ -16,8 +16,8 @@ from dispatch_core.kernel.scheduling.explanation import (
     Reason,
 )
 from dispatch_core.kernel.scheduling.falling import fall_ahead
-from dispatch_core.kernel.scheduling.matcher import Matcher
-from dispatch_core.kernel.scheduling.policy import Speeds
+from dispatch_core.kernel.scheduling.matcher import Matcher, in_rank_order
+from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.jobs import Job, JobState
@@ -34,20 +34,20 @@ def explain_job(
     fleet: Sequence[Occupied],
     ready: Sequence[Sequence[Job]],
     matcher: Matcher,
-    speeds: Speeds,
+    outlook: Outlook,
     now: int,
 ) -> JobExplanation:
     """The verdict, its words, every engine's answer and the smallest change that would unblock the job.
 
     ``ready`` are the first jobs of every bucket: what may be chosen before it.
     """
-    question = _Question(job, ready, matcher, speeds, now)
+    question = _Question(job, ready, matcher, outlook, now)
     answers = tuple(question.answer(view, taken) for view, taken in fleet)
     position = _position(job, ready)
     verdict, summary, unblock = _settled(job) or _waiting(job, answers)
     if verdict is JobVerdict.NEVER:
         position = None  # first in a row that nobody serves is no place
-    ahead = fall_ahead(job, [view for view, _ in fleet], matcher)
+    ahead = fall_ahead(job, [view for view, _ in fleet], matcher, outlook)
     return JobExplanation(
         job_id=job.id,
         at_us=now,
@@ -78,13 +78,13 @@ class _Question:
     job: Job
     ready: Sequence[Sequence[Job]]
     matcher: Matcher
-    speeds: Speeds
+    outlook: Outlook
     now: int
 
     def answer(self, view: EngineView, taken: int) -> EngineAnswer:
         """One engine's reasons: what it lacks, then slots, then rank."""
-        reasons = list(self.matcher.reasons(self.job, view))
-        estimate = self.matcher.estimate_of(self.job, view, self.speeds).here_us / SECOND_US
+        reasons = list(self.matcher.reasons(self.job, view, self.outlook))
+        estimate = self.matcher.estimate(self.job, view.engine, self.outlook).here_us / SECOND_US
         slots = view.engine.profile.slots
         if taken >= slots:
             reasons.append(Reason("busy", f"{taken} of {slots} slots are taken", "wait, or add slots"))
@@ -101,7 +101,7 @@ class _Question:
         return [Reason("outranked", f"{best.job_id} comes first: {why}", "wait, or let it rank higher")]
 
     def _chosen(self, view: EngineView, runs: Sequence[Sequence[Job]]) -> Candidate | None:
-        return self.matcher.choose(view, [iter(jobs) for jobs in runs], self.speeds, self.now)[1].chosen
+        return self.matcher.choose(view, in_rank_order(runs), self.outlook, self.now)[1].chosen
 
 
 def _position(job: Job, ready: Sequence[Sequence[Job]]) -> int | None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
 
 from dispatch_core.kernel.scheduling.classes import Classifier, SchedulingClass
 from dispatch_core.kernel.scheduling.closing import closing
 from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanation, Reason
-from dispatch_core.kernel.scheduling.policy import Estimate, Policy, Speeds, here_us, nominal_us
+from dispatch_core.kernel.scheduling.outlook import Outlook, Route
+from dispatch_core.kernel.scheduling.policy import Estimate, Policy
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
-from dispatch_core.vocabulary.clock import SECOND_US, to_us
-from dispatch_core.vocabulary.jobs import Job
-from dispatch_core.vocabulary.kinds import JobKind
+from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.engines import Engine
+from dispatch_core.vocabulary.jobs import Bucket, Job, OrderKey, group_of_lane, rank_of
 
-_REMEMBERED_MAX = 200_000
+WAITS_FOR_BETTER = "waits-for-better"
+_REMEMBERED_MAX = 5_000
 _RUNNERS_UP = 3
 
 
@@ -29,89 +32,114 @@ class Scored:
     candidate: Candidate
 
 
+Front = tuple[OrderKey, Bucket, Iterator[Job]]
+"""A bucket, the rank of its first job, and its jobs in rank order."""
+
+
 class Matcher:
     """Asks the rules, remembers their verdicts per (class, engine version), and lets the policy choose."""
 
-    def __init__(
-        self, rules: Sequence[Rule], policy: Policy, classifier: Classifier, kinds: Mapping[str, JobKind]
-    ) -> None:
+    def __init__(self, rules: Sequence[Rule], policy: Policy, classifier: Classifier) -> None:
         self._rules = rules
         self._policy = policy
         self._classifier = classifier
-        self._kinds = kinds
-        self._verdicts: dict[tuple[str, str, int], tuple[Reason, ...]] = {}
+        self._verdicts: dict[tuple[str, int], dict[str, tuple[Reason, ...]]] = {}
 
-    def admits(self, wanted: SchedulingClass, view: EngineView) -> tuple[Reason, ...]:
+    def admits(self, wanted: SchedulingClass, engine: Engine) -> tuple[Reason, ...]:
         """What keeps a whole class from an engine."""
-        key = (wanted.id, view.engine.id, view.engine.version)
-        found = self._verdicts.get(key)
-        if found is None:
+        known = self._verdicts.get((engine.id, engine.version))
+        if known is None:
             if len(self._verdicts) >= _REMEMBERED_MAX:
                 self._verdicts.clear()
-            found = tuple(reason for rule in self._rules for reason in rule.admits(wanted, view.engine))
-            self._verdicts[key] = found
+            known = self._verdicts[engine.id, engine.version] = {}
+        found = known.get(wanted.id)
+        if found is None:
+            found = tuple(reason for rule in self._rules for reason in rule.admits(wanted, engine))
+            known[wanted.id] = found
         return found
 
-    def reasons(self, job: Job, view: EngineView) -> tuple[Reason, ...]:
+    def reasons(self, job: Job, view: EngineView, outlook: Outlook) -> tuple[Reason, ...]:
         """Everything that keeps this job from this engine, slots and rank apart."""
         wanted = self._classifier.of(job)
-        return (*self.admits(wanted, view), *self._misfits(job, wanted, view))
+        return (*self.admits(wanted, view.engine), *self._misfits(job, wanted, view, outlook))
 
-    def _misfits(self, job: Job, wanted: SchedulingClass, view: EngineView) -> tuple[Reason, ...]:
+    def _misfits(
+        self, job: Job, wanted: SchedulingClass, view: EngineView, outlook: Outlook
+    ) -> tuple[Reason, ...]:
         found = [reason for rule in self._rules for reason in rule.fits(job, wanted, view)]
         if view.windows:
-            found += closing(view, self.estimate(job, wanted, view, {}).here_us)
+            found += closing(view, self.estimate(job, view.engine, outlook).here_us)
         return tuple(found)
 
-    def estimate_of(self, job: Job, view: EngineView, speeds: Speeds) -> Estimate:
-        """How long the job takes on this engine and on the best one alive."""
-        return self.estimate(job, self._classifier.of(job), view, speeds)
+    def estimate(self, job: Job, engine: Engine, outlook: Outlook) -> Estimate:
+        """How long the job takes on this engine and on the best one alive that may run it."""
+        wanted, units = self._classifier.measured(job)
+        here = max(round(units * outlook.rate_on(wanted, engine)), 1)
+        best = outlook.best_rate(wanted)
+        return Estimate(here, here if best is None else min(here, max(round(units * best), 1)))
 
-    def estimate(self, job: Job, wanted: SchedulingClass, view: EngineView, speeds: Speeds) -> Estimate:
-        """The same, where its class is known already."""
-        kind = self._kinds.get(job.spec.kind)
-        nominal = job.ready.est_us if job.ready else nominal_us(job, kind)
-        units = kind.measure(job.spec)[1] if kind else 1.0
-        here = here_us(view.engine, wanted.task_class, units, nominal)
-        best = speeds.get(wanted.task_class)
-        return Estimate(here, min(here, to_us(units / best)) if best else here)
+    def elsewhere(self, job: Job, view: EngineView, outlook: Outlook, now: int) -> Route | None:
+        """The group this engine leaves the job to, if it does."""
+        assert job.ready is not None
+        group = group_of_lane(job.ready.lane)
+        if group is None or group in outlook.groups_of(view.engine.id):
+            return None
+        wanted, units = self._classifier.measured(job)
+        route = outlook.elsewhere(wanted, job, units, now)
+        if route is None:
+            return None
+        here_us = max(round(units * outlook.rate_on(wanted, view.engine)), 1)
+        return route if self._policy.leaves(job, here_us, route) else None
 
     def choose(
-        self, view: EngineView, backlog: Iterable[Iterator[Job]], speeds: Speeds, now: int
+        self, view: EngineView, fronts: Iterable[Front], outlook: Outlook, now: int
     ) -> tuple[Job | None, ClaimExplanation]:
         """The job this engine should get: the one that counts as late first among the heads it may run.
 
-        ``backlog`` gives one rank-ordered run of ready jobs per bucket.
+        ``fronts`` come in rank order. No job counts as late before its order key, so the look ends where
+        none behind could come before those found.
         """
         refused: Counter[str] = Counter()
-        found = [scored for jobs in backlog if (scored := self._first_fit(jobs, view, speeds, refused))]
-        found.sort(key=lambda scored: scored.rank)
+        found: list[Scored] = []
+        worst: tuple[int, int, str] | None = None
+        for rank, _, jobs in fronts:
+            if worst is not None and rank > worst:
+                break
+            scored = self._first_fit(jobs, view, outlook, now, refused)
+            if scored is not None:
+                insort(found, scored, key=lambda each: each.rank)
+                del found[1 + _RUNNERS_UP :]
+                worst = found[-1].rank if len(found) > _RUNNERS_UP else None
         explanation = ClaimExplanation(
             engine_id=view.engine.id,
             at_us=now,
             chosen=found[0].candidate if found else None,
-            runners_up=tuple(scored.candidate for scored in found[1 : 1 + _RUNNERS_UP]),
+            runners_up=tuple(scored.candidate for scored in found[1:]),
             refused=dict(sorted(refused.items())),
         )
         return (found[0].job if found else None), explanation
 
     def _first_fit(
-        self, jobs: Iterator[Job], view: EngineView, speeds: Speeds, refused: Counter[str]
+        self, jobs: Iterator[Job], view: EngineView, outlook: Outlook, now: int, refused: Counter[str]
     ) -> Scored | None:
         for job in jobs:
             wanted = self._classifier.of(job)
-            if barred := self.admits(wanted, view):
+            if barred := self.admits(wanted, view.engine):
                 refused.update({reason.code for reason in barred})
                 return None
-            if misfits := self._misfits(job, wanted, view):
+            if misfits := self._misfits(job, wanted, view, outlook):
                 refused.update({reason.code for reason in misfits})
+                outlook.unfit(job.id)
                 continue
-            return self._scored(job, wanted, view, speeds)
+            if self.elsewhere(job, view, outlook, now) is not None:
+                refused[WAITS_FOR_BETTER] += 1
+                return None  # those behind it wait for the same group, and longer
+            return self._scored(job, wanted, view, outlook)
         return None
 
-    def _scored(self, job: Job, wanted: SchedulingClass, view: EngineView, speeds: Speeds) -> Scored:
+    def _scored(self, job: Job, wanted: SchedulingClass, view: EngineView, outlook: Outlook) -> Scored:
         assert job.ready is not None
-        estimate = self.estimate(job, wanted, view, speeds)
+        estimate = self.estimate(job, view.engine, outlook)
         penalty = sum(rule.penalty_us(wanted, view.engine) for rule in self._rules)
         score = self._policy.lateness(job, estimate) + penalty
         candidate = Candidate(
@@ -122,3 +150,14 @@ class Matcher:
             estimate_s=estimate.here_us / SECOND_US,
         )
         return Scored(job, (job.ready.band, score, job.id), candidate)
+
+
+def in_rank_order(runs: Iterable[Sequence[Job]]) -> list[Front]:
+    """Buckets given by their first jobs, the first of all first."""
+    fronts = [(rank_of(jobs[0]), _bucket(jobs[0]), iter(jobs)) for jobs in runs if jobs]
+    return sorted(fronts, key=lambda front: front[:2])
+
+
+def _bucket(job: Job) -> Bucket:
+    assert job.ready is not None
+    return job.ready.bucket

@@ -1,20 +1,20 @@
-"""Policies: where a job waits (``place``) and how late it counts on one engine (``lateness``).
+"""Policies: where a job waits (``place``), how late it counts on one engine (``lateness``), and whether an
+idle engine leaves it to a better one (``leaves``).
 
 All work on one scale, µs since the epoch, so that modes may change while jobs wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 from attrs import frozen
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
-from dispatch_core.vocabulary.clock import SECOND_US, to_us
-from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, Ready, engine_lane
-from dispatch_core.vocabulary.kinds import JobKind
+from dispatch_core.kernel.scheduling.outlook import Route
+from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, Ready, engine_lane, group_lane
 
 
 @frozen
@@ -25,15 +25,34 @@ class Estimate:
     best_us: int
 
 
+@frozen(kw_only=True)
+class Prospects:
+    """What a job may expect when it is placed: its length on the best engine alive, and what each group offers.
+
+    ``routes`` is empty while no engine could take it. ``push_us`` is how far its account is ahead of others.
+    """
+
+    best_us: int
+    routes: Iterable[Route] = ()
+    push_us: int = 0
+
+
 class Policy(Protocol):
     """Orders jobs. Pure and deterministic; it may change who goes first, never what is safe."""
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """The job's place in the ready order, static until the job changes."""
         ...
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
-        """The instant (µs) from which the job counts as late for this engine; the least is chosen."""
+        """The instant (µs) from which the job counts as late for this engine; the least is chosen.
+
+        Never before its ``order_key``.
+        """
+        ...
+
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """Whether an idle engine, where it would take ``here_us``, leaves it to the group it is routed to."""
         ...
 
 
@@ -42,79 +61,135 @@ def weight_of(priority: int) -> float:
     return 2.0 ** max(-4, min(8, priority))
 
 
-def place_at(job: Job, wanted: SchedulingClass, est_us: int, *, band: int, order_key: int) -> Ready:
-    """A ready place in the job's own lane: its pin's, else the open one."""
-    lane = engine_lane(job.pin.engine_id) if job.pin else OPEN_LANE
+def place_at(
+    job: Job,
+    wanted: SchedulingClass,
+    est_us: int,
+    *,
+    band: int = 0,
+    order_key: int,
+    group: str | None = None,
+) -> Ready:
+    """A ready place: in its pin's lane, else in that of the group it is routed to, else in the open one."""
+    lane = engine_lane(job.pin.engine_id) if job.pin else OPEN_LANE if group is None else group_lane(group)
     weight = weight_of(job.spec.priority)
-    return Ready(lane=lane, class_id=wanted.id, band=band, order_key=order_key, est_us=est_us, weight=weight)
+    return Ready(
+        lane=lane, class_id=wanted.id, band=band, order_key=max(order_key, 0), est_us=est_us, weight=weight
+    )
 
 
 @frozen(kw_only=True)
 class FlowPolicy:
-    """Least weighted time in the system: a job is late after ``kappa`` times its own length over its weight.
+    """Least weighted time in the system: greedy late binding.
 
-    order_key = created + min(kappa · est/weight, cap): an old job is overtaken only by jobs that arrive
-    within ``cap_s`` of it. On an engine slower than the best, lateness adds kappa · (p²/best − best)/weight,
-    the affinity term (Smith's rule with the engine's own time: weighted shortest processing time first).
+    order_key = created + push + min(kappa · best/weight, cap) − step · priority: an old job is overtaken only
+    by jobs that arrive within ``cap_s`` (and the steps and pushes) of it. A hard deadline moves it forward to
+    deadline − best. On an engine slower than the best, lateness adds kappa · (p²/best − best)/weight, within
+    the same cap.
+
+    A job is routed to the group where it adds least to the weighted time of all:
+    weight · (wait + p) + p · (weight behind it), all per slot (greedy weighted shortest processing time for
+    unrelated machines; Gupta, Moseley, Uetz and Xie, "Greed works", 2020). Another engine takes it only if it would be
+    done sooner there by the same reckoning.
     """
 
     kappa: float = 100.0
     cap_s: float = 6 * 3_600.0
+    step_s: float = 0.0
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """One band; the key is the instant it counts as late."""
-        grace = min(self.kappa * est_us / weight_of(job.spec.priority), self.cap_s * SECOND_US)
-        return place_at(job, wanted, est_us, band=0, order_key=job.created_us + round(grace))
+        weight = weight_of(job.spec.priority)
+        route = min(prospects.routes, key=lambda each: _cost(weight, each), default=None)
+        grace = min(self.kappa * prospects.best_us / weight, self.cap_s * SECOND_US)
+        steps = max(-4, min(8, job.spec.priority)) * self.step_s * SECOND_US
+        key = job.created_us + prospects.push_us + round(grace - steps)
+        if job.spec.deadline is not None and job.spec.deadline.hard:
+            key = min(key, job.spec.deadline.at_us - prospects.best_us)
+        est_us = prospects.best_us if route is None else route.here_us
+        return place_at(job, wanted, est_us, order_key=key, group=route.group if route else None)
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """The key, later on engines that are slow for this class; bounded by the cap like the key itself."""
         assert job.ready is not None
         here, best = estimate.here_us, max(estimate.best_us, 1)
         regret = self.kappa * (here * here / best - best) / job.ready.weight
-        return job.ready.order_key + round(min(max(regret, 0.0), self.cap_s * SECOND_US))
+        latest = max(job.created_us + round(self.cap_s * SECOND_US), job.ready.order_key)
+        return max(job.ready.order_key, min(job.ready.order_key + round(max(regret, 0.0)), latest))
+
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """If it would be done later here, counting what its time here costs those behind it there."""
+        assert job.ready is not None
+        weight = job.ready.weight
+        here = weight * here_us + here_us * elsewhere.behind / 2
+        there = weight * (elsewhere.wait_us + elsewhere.here_us) + elsewhere.here_us * elsewhere.behind / 2
+        return here > there
+
+
+def _cost(weight: float, route: Route) -> tuple[float, str]:
+    return (weight * (route.wait_us + route.here_us) + route.here_us * route.behind, route.group)
+
+
+@frozen(kw_only=True)
+class MakespanPolicy:
+    """All done as early as possible: long jobs first, each where it would end first; for batches.
+
+    order_key = created − min(best, cap).
+    """
+
+    cap_s: float = 6 * 3_600.0
+
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
+        """By length, longest first among jobs of one instant."""
+        route = min(
+            prospects.routes, key=lambda each: (each.backlog_us + each.here_us, each.group), default=None
+        )
+        key = job.created_us - min(prospects.best_us, round(self.cap_s * SECOND_US))
+        est_us = prospects.best_us if route is None else route.here_us
+        return place_at(job, wanted, est_us, order_key=key, group=route.group if route else None)
+
+    def lateness(self, job: Job, estimate: Estimate) -> int:
+        """The key: whoever may take it takes the longest."""
+        assert job.ready is not None
+        return job.ready.order_key
+
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """If the group it is routed to would end it sooner."""
+        return here_us > elsewhere.wait_us + elsewhere.here_us
 
 
 @frozen
 class FifoPolicy:
     """First come, first served."""
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """By the instant of submission."""
-        return place_at(job, wanted, est_us, band=0, order_key=job.created_us)
+        return place_at(job, wanted, prospects.best_us, order_key=job.created_us)
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """The key itself."""
         assert job.ready is not None
         return job.ready.order_key
 
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """Never: whoever is idle takes the first."""
+        return False
+
 
 @frozen
 class StrictPolicy:
     """Higher priority always first; first come, first served within one."""
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """One band per priority."""
-        return place_at(job, wanted, est_us, band=-job.spec.priority, order_key=job.created_us)
+        band = -job.spec.priority
+        return place_at(job, wanted, prospects.best_us, band=band, order_key=job.created_us)
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """The key itself; bands are compared before it."""
         assert job.ready is not None
         return job.ready.order_key
 
-
-def nominal_us(job: Job, kind: JobKind | None) -> int:
-    """A job's length before any engine is known: units × the kind's nominal seconds per unit."""
-    kind = kind or JobKind(name=job.spec.kind)
-    return to_us(kind.measure(job.spec)[1] * kind.nominal_s_per_unit)
-
-
-def here_us(engine: Engine, task_class: str, units: float, otherwise_us: int) -> int:
-    """A job's length on one engine by its benchmark of the task class, else ``otherwise_us``."""
-    for cell in engine.profile.benchmarks:
-        if cell.task_class == task_class:
-            return to_us(units / cell.units_per_s)
-    return otherwise_us
-
-
-Speeds = Mapping[str, float]
-"""The best units per second among live engines, by task class."""
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """Never: whoever is idle takes the first."""
+        return False

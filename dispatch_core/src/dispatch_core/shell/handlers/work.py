@@ -15,7 +15,7 @@ from dispatch_core.shell.poolview import LazyRooms
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, attempt_key
 from dispatch_core.vocabulary.bounds import plain_json, sanitised
-from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import (
     Claim,
     Complete,
@@ -30,7 +30,7 @@ from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
 from dispatch_core.vocabulary.errors import LeaseLostError, UnknownEngineError
 from dispatch_core.vocabulary.events import EngineSeen
-from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, JobError, engine_lane
+from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobError, engine_lane
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 TAKE_ROUNDS_MAX = 4
@@ -109,7 +109,9 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
         beat_engine(engine, workspace)
     free = engine.profile.slots - workspace.open_count(engine.id)
     windows = workspace.house.windows_of(workspace.transaction, engine, workspace.now)
-    if any(window.open_at(workspace.now) for window in windows):
+    closed = any(window.open_at(workspace.now) for window in windows)
+    workspace.outlook.asked(engine.id, None if closed else workspace.now)
+    if closed:
         return []
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
@@ -141,13 +143,11 @@ def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None 
 
 
 def _grant_best(command: Claim, context: Context, workspace: Workspace, view: EngineView) -> Lease | None:
-    house = workspace.house
-    lanes = (OPEN_LANE, engine_lane(view.engine.id))
+    own = engine_lane(view.engine.id)
     reader = f"{view.engine.id} {view.engine.version}"
     for _ in range(TAKE_ROUNDS_MAX):
-        runs = [jobs for _, jobs in workspace.ready_runs(lanes, reader)]
-        speeds = house.fleet.speeds(workspace.transaction)
-        job, explanation = house.matcher.choose(view, runs, speeds, workspace.now)
+        fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
+        job, explanation = workspace.house.matcher.choose(view, fronts, workspace.outlook, workspace.now)
         if job is None:
             return None
         if workspace.taken(job):
@@ -163,6 +163,7 @@ def _grant(
         engine_id=command.engine_id,
         session=command.session,
         explanation=grant_explanation(explanation),
+        estimate_us=_estimate_us(explanation),
     )
     job = workspace.decided(job, decide(job, None, grant, workspace.now, workspace.terms), context)
     attempt = workspace.attempt(job.id, job.last_attempt)
@@ -177,6 +178,11 @@ def _grant(
         deadline_us=attempt.deadline_us,
         ttl_us=workspace.terms.lease_ttl_us,
     )
+
+
+def _estimate_us(explanation: ClaimExplanation) -> int:
+    assert explanation.chosen is not None
+    return round(explanation.chosen.estimate_s * SECOND_US)
 
 
 def grant_explanation(explanation: ClaimExplanation) -> dict[str, object]:

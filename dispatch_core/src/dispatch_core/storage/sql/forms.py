@@ -151,7 +151,7 @@ def attempt_form() -> Form:
         split=_split_attempt,
         join=lambda row: attempt_key(row[0], row[1]),
         key_width=2,
-        fixed=6,
+        fixed=7,
         stamp=slice(2, 3),
     )
 

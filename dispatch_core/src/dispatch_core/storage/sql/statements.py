@@ -12,8 +12,12 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import (
     ColumnElement,
+    Integer,
+    String,
     and_,
     bindparam,
+    case,
+    cast,
     delete,
     func,
     literal_column,
@@ -27,6 +31,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import Select
 
+from dispatch_core.kernel.scheduling.levels import LENGTHS, WEIGHT_UNITS
 from dispatch_core.ports.storage import Tally
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.forms import Form
@@ -203,7 +208,7 @@ def open_attempts(form: Form) -> Statement:
 
 @cache
 def tally(what: Tally) -> Statement:
-    """Counts and sums as (key, key, count, total)."""
+    """Counts and sums as (key, key, …, count, total)."""
     jobs, counters = schema.jobs.c, schema.counters.c
     match what:
         case Tally.STATES:
@@ -216,3 +221,20 @@ def tally(what: Tally) -> Statement:
             ready = jobs.lane.isnot(None)
             chosen = select(jobs.lane, jobs.class_id, func.count(), func.sum(jobs.est_us))
             return compiled(chosen.where(ready).group_by(jobs.lane, jobs.class_id))
+        case Tally.URGENCY:
+            octave = _octave(jobs.est_us, 0, len(LENGTHS))
+            units = cast(jobs.weight * literal_column(str(WEIGHT_UNITS)), Integer)
+            keys = (jobs.lane, cast(units, String), cast(octave, String))
+            chosen = select(*keys, func.count(), func.sum(jobs.est_us)).where(jobs.lane.isnot(None))
+            return compiled(chosen.group_by(*(literal_column(str(place)) for place in (1, 2, 3))))
+
+
+def _octave(length: ColumnElement[int], first: int, end: int) -> ColumnElement[int]:
+    """How many of ``LENGTHS[first:end]`` are at or below the length, by halving, plus ``first``."""
+    if first == end:
+        return literal_column(str(first))
+    middle = (first + end) // 2
+    return case(
+        (length < literal_column(str(LENGTHS[middle])), _octave(length, first, middle)),
+        else_=_octave(length, middle + 1, end),
+    )

@@ -164,7 +164,7 @@ class SqlTransaction:
 
     def tally(self, what: Tally) -> Iterable[Cell]:
         rows = self._session.rows(self._reads.tallies[what].text)
-        return [Cell((first, second), count, total) for first, second, count, total in rows]
+        return [Cell(tuple(keys), count, total) for *keys, count, total in rows]
 
     def save(self, changes: ChangeSet) -> None:
         if self._tx is None or self.saved is not None:

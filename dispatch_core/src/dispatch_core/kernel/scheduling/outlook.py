@@ -1,0 +1,314 @@
+"""What is queued where and what runs, as far as this server knows: the ground on which jobs are routed.
+
+Every pending job is attributed to one group of engines, where it costs least; the attribution is its lane.
+An outlook may be behind or wrong: that changes how good a choice is, never whether it is safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from attrs import define, field, frozen
+
+from dispatch_core.kernel.scheduling.classes import SchedulingClass
+from dispatch_core.kernel.scheduling.levels import LEVELS, WEIGHT_UNITS, level_at, level_of, weight_units
+from dispatch_core.kernel.scheduling.rates import Rates
+from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.engines import Engine, Seen, WantedState
+from dispatch_core.vocabulary.ids import crockford
+from dispatch_core.vocabulary.jobs import Job, Ready, group_of_lane
+
+OWN_GROUPS_MAX = 32
+"""Up to so many live engines each is a group of its own; above, those with the same profile share one."""
+ASKS_WITHIN_US = 120 * SECOND_US
+"""An idle engine that has not asked for work for so long is not reckoned with."""
+UNFIT_MAX = 10_000
+OVERDUE = 0.125
+"""A run past its estimate is expected to last this share of its time so far longer."""
+
+Admits = Callable[[SchedulingClass, Engine], bool]
+
+
+@frozen
+class Route:
+    """What a group of engines offers a job: its length there, and what stands before and behind it (per slot)."""
+
+    group: str
+    here_us: int
+    wait_us: float
+    """Running remainder and queued work of higher weight per length, over the slots."""
+    behind: float
+    """Weight (jobs of priority 0 weigh 1) queued there with less weight per length, over the slots."""
+    backlog_us: float
+    """Running remainder and all queued work, over the slots."""
+
+
+@define
+class _Queue:
+    """What is attributed to one group: length and weight by level."""
+
+    lengths: list[int] = field(factory=lambda: [0] * LEVELS)
+    weights: list[int] = field(factory=lambda: [0] * LEVELS)
+    _above: list[int] | None = None
+    _below: list[int] | None = None
+
+    def add(self, level: int, length: int, weight: int) -> None:
+        self.lengths[level] += length
+        self.weights[level] += weight
+        self._above = self._below = None
+
+    def ahead(self, level: int) -> float:
+        """Length of what is more urgent, and half of what is equally so."""
+        if self._above is None:
+            self._above = [*accumulate(reversed(self.lengths), initial=0)]
+        return self._above[LEVELS - 1 - level] + self.lengths[level] / 2
+
+    def behind(self, level: int) -> float:
+        """Weight of what is less urgent, and half of what is equally so."""
+        if self._below is None:
+            self._below = [*accumulate(self.weights, initial=0)]
+        return (self._below[level] + self.weights[level] / 2) / WEIGHT_UNITS
+
+    def total(self) -> int:
+        """Length of everything."""
+        return sum(self.lengths)
+
+
+@define
+class _Standing:
+    """An engine and its runs: when each began and how long it should take."""
+
+    engine: Engine
+    group: str
+    asked_us: int | None = None
+    runs: dict[str, tuple[int, int]] = field(factory=dict)
+
+    @property
+    def serves(self) -> bool:
+        return self.engine.seen is Seen.LIVE and self.engine.wanted.state is WantedState.ACTIVE
+
+    @property
+    def busy(self) -> bool:
+        return len(self.runs) >= self.engine.profile.slots
+
+    def takes(self, now: int) -> bool:
+        """Whether it may be reckoned with for new work: live, wanted, and not idle without ever asking."""
+        heard_us = self.engine.updated_us if self.asked_us is None else self.asked_us
+        return self.serves and (self.busy or now - heard_us <= ASKS_WITHIN_US)
+
+    def asks(self, now: int) -> bool:
+        """Whether others may leave work to it: busy, or asking."""
+        asked_us = self.asked_us
+        return self.serves and (self.busy or (asked_us is not None and now - asked_us <= ASKS_WITHIN_US))
+
+
+@frozen
+class _Capable:
+    """Who may run a class: µs per unit by engine and by group, and on the best of them."""
+
+    engines: Mapping[str, float]
+    groups: Mapping[str, float]
+    best: float | None
+
+
+class Outlook:
+    """The fleet, its backlog by group, and its runs. ``admits`` tells whether an engine may run a class."""
+
+    def __init__(self, rates: Rates, admits: Admits) -> None:
+        self.rates = rates
+        self._admits = admits
+        self._standings: dict[str, _Standing] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._members: dict[str, list[_Standing]] = {}
+        self._capable: dict[str, _Capable] = {}
+        self._classes: dict[str, set[str]] = {}
+        self._unfit: set[str] = set()
+
+    # ----- what happened
+
+    def engine_is(self, engine: Engine) -> None:
+        """An engine registered or changed."""
+        known = self._standings.get(engine.id)
+        if known is None:
+            self._standings[engine.id] = _Standing(engine, profile_group(engine))
+        elif known.engine.profile is not engine.profile:
+            known.engine, known.group = engine, profile_group(engine)
+        else:
+            known.engine = engine
+        self._members.clear()
+        self._capable.clear()
+
+    def learned(self, task_class: str) -> None:
+        """The rates of a task class have moved."""
+        for class_id in self._classes.pop(task_class, ()):
+            self._capable.pop(class_id, None)
+
+    def asked(self, engine_id: str, at_us: int | None) -> None:
+        """An engine asked for work; None: it may get nothing, whatever there is, and nobody leaves work to it."""
+        if (standing := self._standings.get(engine_id)) is not None:
+            standing.asked_us = at_us
+
+    def asked_at(self, engine_id: str) -> int | None:
+        """When an engine asked for work last, as far as this server knows."""
+        standing = self._standings.get(engine_id)
+        return None if standing is None else standing.asked_us
+
+    def unfit(self, job_id: str) -> None:
+        """An engine of the group a job was routed to could not take it: anybody may."""
+        if len(self._unfit) >= UNFIT_MAX:
+            self._unfit.clear()
+        self._unfit.add(job_id)
+
+    def moved(self, before: Ready | None, after: Ready | None) -> None:
+        """A job left its place in the ready order, took one, or both."""
+        for ready, sign in ((before, -1), (after, 1)):
+            group = None if ready is None else group_of_lane(ready.lane)
+            if ready is not None and group is not None:
+                level = level_of(ready.weight, ready.est_us)
+                self._queue(group).add(level, sign * ready.est_us, sign * weight_units(ready.weight))
+
+    def waits(self, lane: str, units: int, octave: int, count: int, total_us: int) -> None:
+        """``count`` jobs of one weight (in sixteenths) and half octave of length wait in a lane already."""
+        if (group := group_of_lane(lane)) is not None:
+            self._queue(group).add(level_at(units, octave), total_us, count * units)
+
+    def began(self, attempt: Attempt) -> None:
+        """An attempt was granted."""
+        if (standing := self._standings.get(attempt.engine_id)) is not None:
+            standing.runs[attempt.key] = (attempt.granted_us, attempt.estimate_us or 0)
+
+    def ended(self, attempt: Attempt) -> None:
+        """An attempt ended."""
+        if (standing := self._standings.get(attempt.engine_id)) is not None:
+            standing.runs.pop(attempt.key, None)
+
+    # ----- what is to be expected
+
+    @property
+    def slots(self) -> int:
+        """The slots of all engines that serve."""
+        return sum(each.engine.profile.slots for each in self._standings.values() if each.serves)
+
+    def engine(self, engine_id: str) -> Engine | None:
+        """An engine as last committed, if known."""
+        standing = self._standings.get(engine_id)
+        return None if standing is None else standing.engine
+
+    def groups_of(self, engine_id: str) -> tuple[str, ...]:
+        """The groups an engine serves: itself, and those of its profile."""
+        standing = self._standings.get(engine_id)
+        return (engine_id,) if standing is None else (engine_id, standing.group)
+
+    def rate_on(self, wanted: SchedulingClass, engine: Engine) -> float:
+        """µs per unit of a class on an engine."""
+        known = self._who(wanted).engines.get(engine.id)
+        return known or self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
+
+    def best_rate(self, wanted: SchedulingClass) -> float | None:
+        """µs per unit of a class on the fastest live engine that may run it; None if there is none."""
+        return self._who(wanted).best
+
+    def routes(self, wanted: SchedulingClass, units: float, weight: float, now: int) -> Iterator[Route]:
+        """Every group that could take a job of a class now or later, in the order of their names."""
+        for group in self._who(wanted).groups:
+            found = self.route(wanted, group, units, weight, now)
+            if found is not None:
+                yield found
+
+    def route(
+        self, wanted: SchedulingClass, group: str, units: float, weight: float, now: int
+    ) -> Route | None:
+        """One group; None if none of its engines takes work of this class."""
+        who = self._who(wanted)
+        taking = [each for each in self._of(group) if each.engine.id in who.engines and each.takes(now)]
+        slots = sum(each.engine.profile.slots for each in taking)
+        if not slots:
+            return None
+        here_us = max(round(units * who.groups[group]), 1)
+        queue, level = self._queues.get(group, _NOTHING), level_of(weight, here_us)
+        running = sum(_left(run, now) for each in taking for run in each.runs.values())
+        return Route(
+            group=group,
+            here_us=here_us,
+            wait_us=(running + queue.ahead(level)) / slots,
+            behind=queue.behind(level) / slots,
+            backlog_us=(running + queue.total()) / slots,
+        )
+
+    def elsewhere(self, wanted: SchedulingClass, job: Job, units: float, now: int) -> Route | None:
+        """What a job may expect where it is routed: ``wait_us`` until a slot is free, plus half of what is ahead.
+
+        None if it is routed nowhere, to engines that do not ask for work, or to one that could not take it.
+        """
+        assert job.ready is not None
+        who, group = self._who(wanted), group_of_lane(job.ready.lane)
+        rate = None if group is None else who.groups.get(group)
+        if group is None or rate is None or job.id in self._unfit:
+            return None
+        asking = [each for each in self._of(group) if each.engine.id in who.engines and each.asks(now)]
+        slots = sum(each.engine.profile.slots for each in asking)
+        if not slots:
+            return None
+        queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
+        wait_us = min(_free_in(each, now) for each in asking) + queue.ahead(level) / 2 / slots
+        here_us = max(round(units * rate), 1)
+        return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0)
+
+    # ----- derived, remembered until something moves
+
+    def _queue(self, group: str) -> _Queue:
+        return self._queues.setdefault(group, _Queue())
+
+    def _of(self, group: str) -> Sequence[_Standing]:
+        if not self._members:
+            for standing in self._standings.values():
+                for name in (standing.engine.id, standing.group):
+                    self._members.setdefault(name, []).append(standing)
+        return self._members.get(group, ())
+
+    def _who(self, wanted: SchedulingClass) -> _Capable:
+        found = self._capable.get(wanted.id)
+        if found is None:
+            found = self._capable[wanted.id] = self._find(wanted)
+            self._classes.setdefault(wanted.task_class, set()).add(wanted.id)
+        return found
+
+    def _find(self, wanted: SchedulingClass) -> _Capable:
+        serving = [each for _, each in sorted(self._standings.items()) if each.serves]
+        capable = [each for each in serving if self._admits(wanted, each.engine)]
+        rates = {
+            each.engine.id: self.rates.us_per_unit(each.engine, wanted.task_class, wanted.nominal_us)
+            for each in capable
+        }
+        groups = dict(rates)
+        if len(serving) > OWN_GROUPS_MAX:
+            shared: dict[str, list[float]] = {}
+            for each in capable:
+                shared.setdefault(each.group, []).append(rates[each.engine.id])
+            groups = {name: sum(found) / len(found) for name, found in sorted(shared.items())}
+        return _Capable(rates, groups, min(rates.values(), default=None))
+
+
+_NOTHING = _Queue()
+
+
+def _left(run: tuple[int, int], now: int) -> float:
+    began_us, length_us = run
+    return max(began_us + length_us - now, OVERDUE * (now - began_us), 0)
+
+
+def _free_in(standing: _Standing, now: int) -> float:
+    if not standing.busy:
+        return 0.0
+    return min(_left(run, now) for run in standing.runs.values())
+
+
+def profile_group(engine: Engine) -> str:
+    """The name of all engines of a tenant that run the same kinds at the same benchmarked speeds."""
+    parts = [engine.tenant, *engine.profile.kinds]
+    parts += [f"{cell.task_class} {cell.units_per_s:.2g}" for cell in engine.profile.benchmarks]
+    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=10).digest()
+    return "~" + crockford(int.from_bytes(digest, "big"), 16)

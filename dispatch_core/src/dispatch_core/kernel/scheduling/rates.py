@@ -1,0 +1,114 @@
+"""How long work takes where: seconds per unit by (task class, engine), from benchmarks, learned from runs.
+
+The learned rate of an engine is the geometric mean of its runs, shrunk to what is expected of it:
+log u = (n · mean + 3 · expected) / (n + 3), where the expected rate is the benchmark, corrected by how far the whole
+fleet was off in that task class (itself shrunk by 5). Old runs fade by 0.9 a run; one run moves the mean
+by at most a factor of e upwards, so that a straggler does not condemn its engine.
+"""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+
+from attrs import define, frozen
+
+from dispatch_core.vocabulary.clock import SECOND_US
+from dispatch_core.vocabulary.engines import Engine
+
+FORGETTING = 0.9
+ENGINE_PRIOR, FLEET_PRIOR = 3.0, 5.0
+"""How many runs the expectation counts for: of one engine, and of the fleet in one task class."""
+SIGMA = 0.3
+"""The spread of log run times taken for granted before anything was seen, as if in ENGINE_PRIOR runs."""
+Z90 = 1.2816
+"""The 90 % point of the standard normal distribution."""
+
+
+@define
+class _Seen:
+    """A fading count, mean and mean square."""
+
+    count: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, value: float, deviation: float = 0.0, fading: float = 1.0) -> None:
+        """One more observation."""
+        self.count = self.count * fading + 1.0
+        self.total = self.total * fading + value
+        self.squares = self.squares * fading + deviation * deviation
+
+
+@frozen(kw_only=True)
+class Rate:
+    """Seconds per unit of a task class on one engine: half of the runs below p50, nine of ten below p90.
+
+    ``samples`` is how many completed runs it rests on, old ones counting less; 0: benchmark or nominal only.
+    """
+
+    engine_id: str
+    task_class: str
+    s_per_unit_p50: float
+    s_per_unit_p90: float
+    samples: float
+    benchmarked: bool
+
+
+class Rates:
+    """Learns from completed runs. A choice rests on it, never safety; the same runs give the same rates."""
+
+    def __init__(self) -> None:
+        self._engines: dict[tuple[str, str], _Seen] = {}
+        self._fleet: dict[str, _Seen] = {}
+        self._known: dict[str, dict[str, tuple[int, float]]] = {}
+
+    def learn(self, engine: Engine, task_class: str, units: float, took_us: int, nominal_us: float) -> None:
+        """An attempt of ``units`` took ``took_us`` on this engine; ``nominal_us`` is the kind's guess per unit."""
+        if took_us <= 0 or units <= 0:
+            return
+        now = log(self.us_per_unit(engine, task_class, nominal_us))
+        value = min(log(took_us / units), now + 1.0)
+        self._engines.setdefault((engine.id, task_class), _Seen()).add(value, value - now, FORGETTING)
+        off = min(value - log(base_us_per_unit(engine, task_class) or nominal_us), 2.0)
+        self._fleet.setdefault(task_class, _Seen()).add(off, fading=0.98)
+        self._known.pop(task_class, None)
+
+    def us_per_unit(self, engine: Engine, task_class: str, nominal_us: float) -> float:
+        """The expected µs for one unit of a task class on this engine."""
+        known = self._known.setdefault(task_class, {})
+        found = known.get(engine.id)
+        if found is None or found[0] != engine.version:
+            found = known[engine.id] = (engine.version, self._expected(engine, task_class, nominal_us))
+        return found[1]
+
+    def _expected(self, engine: Engine, task_class: str, nominal_us: float) -> float:
+        base = base_us_per_unit(engine, task_class) or nominal_us
+        fleet, own = self._fleet.get(task_class), self._engines.get((engine.id, task_class))
+        if fleet is None:
+            return base
+        prior = log(base) + fleet.total / (fleet.count + FLEET_PRIOR)
+        if own is None:
+            return exp(prior)
+        return exp((own.total + ENGINE_PRIOR * prior) / (own.count + ENGINE_PRIOR))
+
+    def rate(self, engine: Engine, task_class: str, nominal_us: float) -> Rate:
+        """What is known, with its spread."""
+        median = self.us_per_unit(engine, task_class, nominal_us) / SECOND_US
+        own = self._engines.get((engine.id, task_class), _Seen())
+        spread = sqrt((own.squares + ENGINE_PRIOR * SIGMA * SIGMA) / (own.count + ENGINE_PRIOR))
+        return Rate(
+            engine_id=engine.id,
+            task_class=task_class,
+            s_per_unit_p50=median,
+            s_per_unit_p90=median * exp(Z90 * spread),
+            samples=round(own.count, 3),
+            benchmarked=base_us_per_unit(engine, task_class) is not None,
+        )
+
+
+def base_us_per_unit(engine: Engine, task_class: str) -> float | None:
+    """µs for one unit by the engine's benchmark; None if it has none of the task class."""
+    for cell in engine.profile.benchmarks:
+        if cell.task_class == task_class:
+            return SECOND_US / cell.units_per_s
+    return None
