@@ -78,6 +78,7 @@ def a_store_of_0001(path: Path) -> Rows:
                 columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({name})"))
                 connection.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM newest.{name}")
         connection.execute("DELETE FROM meta WHERE name = 'incarnation_crc'")
+        connection.execute("UPDATE history SET data = json_remove(data, '$.estimate_us')")
         for table in ("engines", "pulses", "receipts"):
             connection.execute(f"UPDATE {table} SET fields = json_remove(fields, '$.crc')")
     newest.unlink()

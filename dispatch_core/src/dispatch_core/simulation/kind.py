@@ -53,5 +53,6 @@ def spec_of(work: Work) -> JobSpec:
         priority=work.priority,
         requirements=work.requirements,
         retry=_ATTEMPTS,
+        account=work.account or None,
         note=work.name,
     )
