@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 KERNEL, SHELL, VOCABULARY = (f"dispatch_core/{room}" for room in ("kernel", "shell", "vocabulary"))
+ROUTES = "tests/core/scheduling/test_routes.py"
 TABLE, CHOICE = "tests/core/kernel/test_table.py", "tests/core/scheduling/test_choice.py"
 ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
     f"tests/core/shell/test_{name}.py"
@@ -75,12 +76,12 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("priority inverted", f"{KERNEL}/scheduling/policy.py",
            "2.0 ** max(-4, min(8, priority))", "2.0 ** -max(-4, min(8, priority))", (POLICIES,)),
     Mutant("overtaking without a bound", f"{KERNEL}/scheduling/policy.py",
-           "min(self.kappa * est_us / weight_of(job.spec.priority), self.cap_s * SECOND_US)",
-           "self.kappa * est_us / weight_of(job.spec.priority)", (POLICIES,)),
+           "min(self.kappa * prospects.best_us / weight, self.cap_s * SECOND_US)",
+           "self.kappa * prospects.best_us / weight", (POLICIES,)),
     Mutant("preferences ignored", f"{KERNEL}/scheduling/matcher.py",
            "self._policy.lateness(job, estimate) + penalty", "self._policy.lateness(job, estimate)", (CHOICE,)),
     Mutant("verdicts outlive the profile", f"{KERNEL}/scheduling/matcher.py",
-           "key = (wanted.id, view.engine.id, view.engine.version)", "key = (wanted.id, view.engine.id, 0)",
+           "self._verdicts.get((engine.id, engine.version))", "next(iter(self._verdicts.values()), None)",
            ("tests/core/scheduling/test_rules.py",)),
     Mutant("pins have no lane", f"{KERNEL}/scheduling/policy.py",
            "lane = engine_lane(job.pin.engine_id) if job.pin else OPEN_LANE", "lane = OPEN_LANE", (SUBMIT,)),
@@ -116,13 +117,23 @@ MUTANTS: Sequence[Mutant] = (
            '"""Read the store again at the next claim."""\n        self._windows = None',
            '"""Read the store again at the next claim."""', (GROUP, FLEET)),
     Mutant("all jobs are equally long", f"{KERNEL}/scheduling/policy.py",
-           "self.kappa * est_us / weight_of(job.spec.priority), self", "self.kappa / weight_of(job.spec.priority), self", (POLICIES,)),
-    Mutant("all engines are equally fast", f"{KERNEL}/scheduling/policy.py",
-           "if cell.task_class == task_class:", "if cell.task_class == units:", (CHOICE,)),
+           "self.kappa * prospects.best_us / weight, self", "self.kappa / weight, self", (POLICIES,)),
+    Mutant("all engines are equally fast", f"{KERNEL}/scheduling/rates.py",
+           "if cell.task_class == task_class:", "if cell.task_class == engine:", (ROUTES,)),
     Mutant("a grant keeps no runners-up", f"{KERNEL}/scheduling/matcher.py",
-           "found[1 : 1 + _RUNNERS_UP]", "found[:0]", (CHOICE,)),
+           "for scored in found[1:])", "for scored in found[:0])", (CHOICE,)),
     Mutant("every claim lists the engines", f"{SHELL}/fleetview.py",
-           "if self._engines is None:\n            self._engines = {", "if self._engines != self:\n            self._engines = {", (COST,)),
+           "if self._outlook is None:\n            self._outlook = self.fresh", "if self._outlook != self:\n            self._outlook = self.fresh", (COST,)),
+    Mutant("a slow engine takes what a fast one would finish sooner", f"{KERNEL}/scheduling/policy.py",
+           "return weight * here_us > there", "return False", (ROUTES,)),
+    Mutant("a job stays with engines that cannot take it", f"{KERNEL}/scheduling/outlook.py",
+           "or rate is None or job.id in self._unfit", "or rate is None", (ROUTES,)),
+    Mutant("a job stays with engines that do not ask", f"{KERNEL}/scheduling/outlook.py",
+           "asked_us is not None and now - asked_us <= ASKS_WITHIN_US", "asked_us != self", (ROUTES,)),
+    Mutant("nothing is learned from runs", f"{SHELL}/fleetview.py",
+           "            outlook.rates.learn(", "            (lambda *_: None)(", (ROUTES,)),
+    Mutant("floods are not put back", f"{KERNEL}/scheduling/policy.py",
+           "job.created_us + prospects.push_us + round(grace - steps)", "job.created_us + round(grace - steps)", (ROUTES,)),
     Mutant("a benchmark replaces all others", f"{KERNEL}/fleet.py",
            "for cell in (*profile.benchmarks, *event.benchmarks)", "for cell in event.benchmarks", (ENGINES,)),
     Mutant("any content type is JSON", "dispatch_http/body.py",

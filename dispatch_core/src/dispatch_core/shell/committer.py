@@ -110,7 +110,7 @@ class DirectCommitter:
             commit(self._house, entries)
             unserved = [entry for entry in entries if found_nothing(entry)]
             if unserved and self._house.storage.traits.shared:
-                self._house.forget()  # memory may be behind another server's submits: look once more
+                self._house.look_again()  # memory may be behind another server's submits: look once more
                 commit(self._house, unserved)
 
     def stop_waiting(self) -> None:

@@ -12,11 +12,14 @@ from dispatch_core.kernel.scheduling.policy import Prospects, weight_of
 from dispatch_core.kernel.scheduling.rates import Rates
 from dispatch_core.ports.storage import Change, Query, Tally, Transaction
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
+from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 _PAGE = 1_000
+REFRESH_US = 30 * SECOND_US
+"""How far behind other servers an outlook may be."""
 LEARNED_MAX = 64
 """Runs of an engine that a server learns from when it starts, the last ones."""
 
@@ -32,26 +35,45 @@ class FleetView:
         self._classifier = classifier
         self._accounts = accounts
         self._outlook: Outlook | None = None
+        self._now = self._read_us = 0
+        self._old = False
+        self._asked: dict[str, int | None] = {}
         self._rates: Rates | None = None
 
     def forget(self) -> None:
         """Read the store again at the next question."""
         self._outlook = None
 
+    def grow_old(self) -> None:
+        """Read the store again if what is known is older than ``REFRESH_US``."""
+        self._old = True
+
     def engine(self, engine_id: str) -> Engine | None:
         """The engine as last committed, if known."""
         return None if self._outlook is None else self._outlook.engine(engine_id)
 
-    def length(self, job: Job, engine: Engine) -> int:
-        """How long (µs) a job would take on an engine, as far as is known."""
+    def length(self, job: Job, engine: Engine) -> int | None:
+        """How long (µs) a job would take on an engine; None if the engine would leave it to a better one."""
         assert self._outlook is not None
+        if self._matcher.elsewhere(job, engine, self._outlook, self._now) is not None:
+            return None
         return self._matcher.estimate(job, engine, self._outlook).here_us
 
     def outlook(self, transaction: Transaction) -> Outlook:
         """What is known; read from the store the first time."""
+        self._now = now = transaction.now()
+        if self._old and abs(now - self._read_us) > REFRESH_US:
+            self._outlook = None
         if self._outlook is None:
             self._outlook = self.fresh_outlook(transaction)
+            self._read_us, self._old = now, False
         return self._outlook
+
+    def asked(self, engine_id: str, at_us: int | None) -> None:
+        """An engine asked for work; None: it may get nothing now, whatever there is."""
+        self._asked[engine_id] = at_us
+        if self._outlook is not None:
+            self._outlook.asked(engine_id, at_us)
 
     def fresh_outlook(self, transaction: Transaction) -> Outlook:
         """An outlook of one's own, read from the store: for questions asked beside the writer."""
@@ -61,8 +83,7 @@ class FleetView:
         outlook = Outlook(self._rates, lambda wanted, engine: not self._matcher.admits(wanted, engine))
         for engine in engines:
             outlook.engine_is(engine)
-            if self._outlook is not None:
-                outlook.asked(engine.id, self._outlook.asked_at(engine.id))
+            outlook.asked(engine.id, self._asked.get(engine.id))
         for attempts in transaction.open_attempts([engine.id for engine in engines]).values():
             for attempt in attempts:
                 outlook.began(attempt)

@@ -137,6 +137,12 @@ class Heads:
             if first.tenant == tenant and first.spec.pool == pool:  # a class has one pool
                 yield from (window.jobs[rank[2]] for rank in window.ranks[:limit])
 
+    def first(self, bucket: Bucket, rank: OrderKey) -> Job:
+        """The first job of a bucket named by ``in_order``."""
+        window = (self._windows or {})[bucket]
+        assert window is not None
+        return window.jobs[rank[2]]
+
     def buckets(self, transaction: Transaction) -> Collection[Bucket]:
         """Every bucket that has ready jobs as far as is known."""
         if self._windows is None:

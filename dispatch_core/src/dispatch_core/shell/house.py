@@ -64,7 +64,7 @@ class House:
         own = [rule for rule in HOUSE_RULES if rule.name not in named]
         self.rules = (*own, *self.rules)
         self.matcher = Matcher(self.rules, self.policy, self.classifier)
-        accounts = Accounts(push_us=to_us(self.settings.account_push_s), shares=self.settings.account_shares)
+        accounts = Accounts(push_us=to_us(self.settings.account_push_s), shares=self.settings.shares)
         self.fleet = FleetView(self.matcher, self.classifier, accounts)
         self.heads = Heads(self.settings.head_rows_max)
         self.keyring = Keyring(self.storage)
@@ -98,10 +98,15 @@ class House:
         self.keyring.remember(changes.changes)
 
     def forget(self) -> None:
-        """Drop what memory says of the store: a save failed or another server may have changed it."""
-        self.heads.forget()
+        """Drop what memory says of the store: a save failed."""
+        self.look_again()
         self.fleet.forget()
+
+    def look_again(self) -> None:
+        """Another server may have changed the store. The outlook may be behind for a while: nothing rests on it."""
+        self.heads.forget()
         self.windows.forget()
+        self.fleet.grow_old()
 
     def windows_of(self, transaction: Transaction, engine: Engine, now_us: int) -> tuple[Window, ...]:
         """The maintenance windows that count for an engine."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from attrs import field, frozen
+from attrs import frozen
 
 from dispatch_core.kernel.retention import Span
-from dispatch_core.vocabulary.bounds import Bound, problems_of
+from dispatch_core.vocabulary.bounds import Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX
+
+SHARE = Grammar(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}=[0-9]{1,6}(\.[0-9]{1,6})?", "an account and its share, as in studio=2.5"
+)
 
 
 @frozen(kw_only=True)
@@ -35,7 +39,7 @@ class Settings:
     head_rows_max: Annotated[int, Bound(1, 10_000)] = 64
     priority_default: Annotated[int, Bound(-100, 100)] = 0
     account_push_s: Annotated[float, Bound(0, 86_400)] = 600.0
-    account_shares: Mapping[str, Annotated[float, Bound(1e-6, 1e6)]] = field(factory=dict)
+    account_shares: Annotated[tuple[Annotated[str, SHARE], ...], Length(0, 1_000)] = ()
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
     windows_finish_first: bool = True
     retain_completed_s: Span | None = None
@@ -43,6 +47,12 @@ class Settings:
     retain_cancelled_s: Span | None = None
     retain_deleted_s: Span | None = 30 * 86_400.0
     large_job_bytes: Annotated[int, Bound(1, 2**63 - 1)] | None = None
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """The share of each account that has another one than 1."""
+        pairs = (text.split("=") for text in self.account_shares)
+        return {name: float(share) for name, share in pairs}
 
     def __attrs_post_init__(self) -> None:
         problems = list(problems_of(self))

@@ -89,7 +89,7 @@ class Parked:
         """The poll floor: all of them, and memory may be behind another server."""
         self._looked_at = self._now_s()
         if self.look_again or self._house.storage.traits.shared:
-            self._house.forget()
+            self._house.look_again()
         self.look_again = False
         return self.all()
 
@@ -143,7 +143,7 @@ class Parked:
         return (entry for entry in self._entries if _engine_of(entry) in changed)
 
     def _best_for(self, job: Job, chosen: set[int], asked: set[int]) -> Handed | None:
-        """The fastest engine that waits, may run the job's class, and was neither chosen nor asked yet."""
+        """The fastest engine that waits, would take such a job, and was neither chosen nor asked yet."""
         assert job.ready is not None
         wanted = self._house.classifier.of(job)
         best: tuple[int, Handed] | None = None
@@ -158,7 +158,7 @@ class Parked:
             if self._house.matcher.admits(wanted, engine):
                 continue
             length = self._house.fleet.length(job, engine)
-            if best is None or length < best[0]:
+            if length is not None and (best is None or length < best[0]):
                 best = (length, entry)
         return best[1] if best else None
 

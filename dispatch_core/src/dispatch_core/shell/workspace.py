@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from heapq import merge
+from itertools import islice
 
 import attrs
 
@@ -39,7 +41,7 @@ from dispatch_core.vocabulary.events import (
     KeyEvent,
     event_name,
 )
-from dispatch_core.vocabulary.jobs import Bucket, Job, OrderKey, rank_of
+from dispatch_core.vocabulary.jobs import Bucket, Job, rank_of
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
@@ -67,7 +69,7 @@ class Workspace:
         self._current: dict[Ref, Record | None] = {}
         self._open: dict[str, set[str]] = {}
         self._ready: dict[Bucket, dict[str, Job]] = {}
-        self._firsts: dict[Bucket, OrderKey | None] = {}
+        self._firsts: dict[Bucket, Job | None] = {}
         self._stale: dict[Bucket, None] = {}
         self._jobs: dict[str, Job | None] = {}
         self._reservations = Reservations(transaction, self._jobs)
@@ -197,15 +199,20 @@ class Workspace:
         heads = self.house.heads
         heads.warm(self.transaction, [each for each in heads.buckets(self.transaction) if serves(each[0])])
         for bucket in self._stale:
-            first = next(self._run(bucket, reader), None)
-            self._firsts[bucket] = None if first is None else rank_of(first)
+            self._firsts[bucket] = next(self._run(bucket, reader), None)
         self._stale.clear()
         changed = sorted(
-            (rank, bucket) for bucket, rank in self._firsts.items() if rank is not None and serves(bucket[0])
+            (rank_of(job), bucket)
+            for bucket, job in self._firsts.items()
+            if job is not None and serves(bucket[0])
         )
-        unchanged = (each for each in heads.in_order() if each[1] not in self._firsts and serves(each[1][0]))
-        for rank, bucket in merge(unchanged, changed):
-            yield rank, bucket, self._run(bucket, reader)
+        unchanged = [each for each in heads.in_order() if each[1] not in self._firsts and serves(each[1][0])]
+        for rank, bucket in merge(unchanged, changed) if changed else unchanged:
+            first = self._firsts.get(bucket) or heads.first(bucket, rank)
+            yield rank, bucket, first, partial(self._behind, bucket, reader)
+
+    def _behind(self, bucket: Bucket, reader: str) -> Iterator[Job]:
+        return islice(self._run(bucket, reader), 1, None)
 
     def _run(self, bucket: Bucket, reader: str) -> Iterator[Job]:
         added = list(self._ready.get(bucket, {}).values())

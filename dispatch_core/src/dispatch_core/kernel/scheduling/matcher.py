@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from attrs import frozen
 
@@ -32,8 +33,8 @@ class Scored:
     candidate: Candidate
 
 
-Front = tuple[OrderKey, Bucket, Iterator[Job]]
-"""A bucket, the rank of its first job, and its jobs in rank order."""
+Front = tuple[OrderKey, Bucket, Job, Callable[[], Iterator[Job]]]
+"""A bucket: the rank of its first job, its name, that job, and how to come to those behind it, in rank order."""
 
 
 class Matcher:
@@ -41,6 +42,7 @@ class Matcher:
 
     def __init__(self, rules: Sequence[Rule], policy: Policy, classifier: Classifier) -> None:
         self._rules = rules
+        self._fits = [rule.fits for rule in rules]
         self._policy = policy
         self._classifier = classifier
         self._verdicts: dict[tuple[str, int], dict[str, tuple[Reason, ...]]] = {}
@@ -66,7 +68,7 @@ class Matcher:
     def _misfits(
         self, job: Job, wanted: SchedulingClass, view: EngineView, outlook: Outlook
     ) -> tuple[Reason, ...]:
-        found = [reason for rule in self._rules for reason in rule.fits(job, wanted, view)]
+        found = [reason for fits in self._fits for reason in fits(job, wanted, view)]
         if view.windows:
             found += closing(view, self.estimate(job, view.engine, outlook).here_us)
         return tuple(found)
@@ -78,17 +80,17 @@ class Matcher:
         best = outlook.best_rate(wanted)
         return Estimate(here, here if best is None else min(here, max(round(units * best), 1)))
 
-    def elsewhere(self, job: Job, view: EngineView, outlook: Outlook, now: int) -> Route | None:
+    def elsewhere(self, job: Job, engine: Engine, outlook: Outlook, now: int) -> Route | None:
         """The group this engine leaves the job to, if it does."""
         assert job.ready is not None
         group = group_of_lane(job.ready.lane)
-        if group is None or group in outlook.groups_of(view.engine.id):
+        if group is None or group in outlook.groups_of(engine.id):
             return None
         wanted, units = self._classifier.measured(job)
         route = outlook.elsewhere(wanted, job, units, now)
         if route is None:
             return None
-        here_us = max(round(units * outlook.rate_on(wanted, view.engine)), 1)
+        here_us = max(round(units * outlook.rate_on(wanted, engine)), 1)
         return route if self._policy.leaves(job, here_us, route) else None
 
     def choose(
@@ -102,10 +104,10 @@ class Matcher:
         refused: Counter[str] = Counter()
         found: list[Scored] = []
         worst: tuple[int, int, str] | None = None
-        for rank, _, jobs in fronts:
+        for rank, _, first, rest in fronts:
             if worst is not None and rank > worst:
                 break
-            scored = self._first_fit(jobs, view, outlook, now, refused)
+            scored = self._first_fit(first, rest, view, outlook, now, refused)
             if scored is not None:
                 insort(found, scored, key=lambda each: each.rank)
                 del found[1 + _RUNNERS_UP :]
@@ -120,21 +122,31 @@ class Matcher:
         return (found[0].job if found else None), explanation
 
     def _first_fit(
-        self, jobs: Iterator[Job], view: EngineView, outlook: Outlook, now: int, refused: Counter[str]
+        self,
+        first: Job,
+        rest: Callable[[], Iterator[Job]],
+        view: EngineView,
+        outlook: Outlook,
+        now: int,
+        refused: Counter[str],
     ) -> Scored | None:
-        for job in jobs:
-            wanted = self._classifier.of(job)
-            if barred := self.admits(wanted, view.engine):
-                refused.update({reason.code for reason in barred})
-                return None
-            if misfits := self._misfits(job, wanted, view, outlook):
-                refused.update({reason.code for reason in misfits})
-                outlook.unfit(job.id)
-                continue
-            if self.elsewhere(job, view, outlook, now) is not None:
+        wanted = self._classifier.of(first)
+        if barred := self.admits(wanted, view.engine):
+            refused.update({reason.code for reason in barred})
+            return None
+        job: Job | None = first
+        behind: Iterator[Job] | None = None
+        while job is not None:
+            misfits = self._misfits(job, wanted, view, outlook)
+            if not misfits:
+                if self.elsewhere(job, view.engine, outlook, now) is None:
+                    return self._scored(job, wanted, view, outlook)
                 refused[WAITS_FOR_BETTER] += 1
                 return None  # those behind it wait for the same group, and longer
-            return self._scored(job, wanted, view, outlook)
+            refused.update({reason.code for reason in misfits})
+            outlook.unfit(job.id)
+            behind = behind or rest()
+            job = next(behind, None)
         return None
 
     def _scored(self, job: Job, wanted: SchedulingClass, view: EngineView, outlook: Outlook) -> Scored:
@@ -154,8 +166,12 @@ class Matcher:
 
 def in_rank_order(runs: Iterable[Sequence[Job]]) -> list[Front]:
     """Buckets given by their first jobs, the first of all first."""
-    fronts = [(rank_of(jobs[0]), _bucket(jobs[0]), iter(jobs)) for jobs in runs if jobs]
-    return sorted(fronts, key=lambda front: front[:2])
+    found = sorted(((rank_of(jobs[0]), _bucket(jobs[0]), jobs) for jobs in runs if jobs), key=_place)
+    return [(rank, bucket, jobs[0], partial(iter, jobs[1:])) for rank, bucket, jobs in found]
+
+
+def _place(front: tuple[OrderKey, Bucket, Sequence[Job]]) -> tuple[OrderKey, Bucket]:
+    return front[:2]
 
 
 def _bucket(job: Job) -> Bucket:

@@ -94,11 +94,6 @@ class _Standing:
     def busy(self) -> bool:
         return len(self.runs) >= self.engine.profile.slots
 
-    def takes(self, now: int) -> bool:
-        """Whether it may be reckoned with for new work: live, wanted, and not idle without ever asking."""
-        heard_us = self.engine.updated_us if self.asked_us is None else self.asked_us
-        return self.serves and (self.busy or now - heard_us <= ASKS_WITHIN_US)
-
     def asks(self, now: int) -> bool:
         """Whether others may leave work to it: busy, or asking."""
         asked_us = self.asked_us
@@ -126,6 +121,8 @@ class Outlook:
         self._capable: dict[str, _Capable] = {}
         self._classes: dict[str, set[str]] = {}
         self._unfit: set[str] = set()
+        self._spared: dict[str, tuple[int, float]] = {}
+        self._spared_at = 0
 
     # ----- what happened
 
@@ -140,6 +137,7 @@ class Outlook:
             known.engine = engine
         self._members.clear()
         self._capable.clear()
+        self._spared.clear()
 
     def learned(self, task_class: str) -> None:
         """The rates of a task class have moved."""
@@ -150,11 +148,7 @@ class Outlook:
         """An engine asked for work; None: it may get nothing, whatever there is, and nobody leaves work to it."""
         if (standing := self._standings.get(engine_id)) is not None:
             standing.asked_us = at_us
-
-    def asked_at(self, engine_id: str) -> int | None:
-        """When an engine asked for work last, as far as this server knows."""
-        standing = self._standings.get(engine_id)
-        return None if standing is None else standing.asked_us
+            self._spared.pop(engine_id, None)
 
     def unfit(self, job_id: str) -> None:
         """An engine of the group a job was routed to could not take it: anybody may."""
@@ -179,11 +173,13 @@ class Outlook:
         """An attempt was granted."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:
             standing.runs[attempt.key] = (attempt.granted_us, attempt.estimate_us or 0)
+            self._spared.pop(attempt.engine_id, None)
 
     def ended(self, attempt: Attempt) -> None:
         """An attempt ended."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:
             standing.runs.pop(attempt.key, None)
+            self._spared.pop(attempt.engine_id, None)
 
     # ----- what is to be expected
 
@@ -223,7 +219,7 @@ class Outlook:
     ) -> Route | None:
         """One group; None if none of its engines takes work of this class."""
         who = self._who(wanted)
-        taking = [each for each in self._of(group) if each.engine.id in who.engines and each.takes(now)]
+        taking = [each for each in self._of(group) if each.engine.id in who.engines]
         slots = sum(each.engine.profile.slots for each in taking)
         if not slots:
             return None
@@ -248,16 +244,29 @@ class Outlook:
         rate = None if group is None else who.groups.get(group)
         if group is None or rate is None or job.id in self._unfit:
             return None
-        asking = [each for each in self._of(group) if each.engine.id in who.engines and each.asks(now)]
-        slots = sum(each.engine.profile.slots for each in asking)
+        slots, free_in = self._spare(group, who, now)
         if not slots:
             return None
         queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
-        wait_us = min(_free_in(each, now) for each in asking) + queue.ahead(level) / 2 / slots
+        wait_us = free_in + queue.ahead(level) / 2 / slots
         here_us = max(round(units * rate), 1)
         return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0)
 
     # ----- derived, remembered until something moves
+
+    def _spare(self, group: str, who: _Capable, now: int) -> tuple[int, float]:
+        """How many slots of a group ask for work, and when the next of them is free."""
+        if now != self._spared_at:
+            self._spared.clear()
+            self._spared_at = now
+        found = self._spared.get(group)
+        if found is None:
+            asking = [each for each in self._of(group) if each.engine.id in who.engines and each.asks(now)]
+            slots = sum(each.engine.profile.slots for each in asking)
+            found = (slots, min((_free_in(each, now) for each in asking), default=0.0))
+            if group in who.engines:  # its only member, so that it is the same for every class
+                self._spared[group] = found
+        return found
 
     def _queue(self, group: str) -> _Queue:
         return self._queues.setdefault(group, _Queue())

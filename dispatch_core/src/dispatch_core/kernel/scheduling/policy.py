@@ -118,12 +118,11 @@ class FlowPolicy:
         return max(job.ready.order_key, min(job.ready.order_key + round(max(regret, 0.0)), latest))
 
     def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
-        """If it would be done later here, counting what its time here costs those behind it there."""
+        """If it would be done later here, counting what its time there would cost those behind it."""
         assert job.ready is not None
         weight = job.ready.weight
-        here = weight * here_us + here_us * elsewhere.behind / 2
         there = weight * (elsewhere.wait_us + elsewhere.here_us) + elsewhere.here_us * elsewhere.behind / 2
-        return here > there
+        return weight * here_us > there
 
 
 def _cost(weight: float, route: Route) -> tuple[float, str]:

@@ -2,8 +2,8 @@
 
 The learned rate of an engine is the geometric mean of its runs, shrunk to what is expected of it:
 log u = (n · mean + 3 · expected) / (n + 3), where the expected rate is the benchmark, corrected by how far the whole
-fleet was off in that task class (itself shrunk by 5). Old runs fade by 0.9 a run; one run moves the mean
-by at most a factor of e upwards, so that a straggler does not condemn its engine.
+fleet was off in that task class (itself shrunk by 5). Old runs fade by 0.9 a run; one run counts
+as at most 4.5 times as long as expected, so that a straggler does not condemn its engine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dispatch_core.vocabulary.engines import Engine
 FORGETTING = 0.9
 ENGINE_PRIOR, FLEET_PRIOR = 3.0, 5.0
 """How many runs the expectation counts for: of one engine, and of the fleet in one task class."""
+SURPRISE_MAX = 1.5
+"""A run counts as at most e^1.5 = 4.5 times as long as was expected."""
 SIGMA = 0.3
 """The spread of log run times taken for granted before anything was seen, as if in ENGINE_PRIOR runs."""
 Z90 = 1.2816
@@ -67,7 +69,7 @@ class Rates:
         if took_us <= 0 or units <= 0:
             return
         now = log(self.us_per_unit(engine, task_class, nominal_us))
-        value = min(log(took_us / units), now + 1.0)
+        value = min(log(took_us / units), now + SURPRISE_MAX)
         self._engines.setdefault((engine.id, task_class), _Seen()).add(value, value - now, FORGETTING)
         off = min(value - log(base_us_per_unit(engine, task_class) or nominal_us), 2.0)
         self._fleet.setdefault(task_class, _Seen()).add(off, fading=0.98)

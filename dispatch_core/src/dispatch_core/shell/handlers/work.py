@@ -110,7 +110,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     free = engine.profile.slots - workspace.open_count(engine.id)
     windows = workspace.house.windows_of(workspace.transaction, engine, workspace.now)
     closed = any(window.open_at(workspace.now) for window in windows)
-    workspace.outlook.asked(engine.id, None if closed else workspace.now)
+    workspace.house.fleet.asked(engine.id, None if closed else workspace.now)
     if closed:
         return []
     leases: list[Lease] = []
