@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import Factory, define, frozen
 
-from dispatch_core import FifoPolicy, Job, Policy, StrictPolicy
+from dispatch_core import FifoPolicy, Job, Policy, Prospects, Route, StrictPolicy
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.policy import Estimate, place_at, weight_of
 from dispatch_core.vocabulary.clock import SECOND_US
@@ -23,14 +23,18 @@ HOUR_US = 3_600 * SECOND_US
 class WsptPolicy:
     """Weighted shortest processing time first, by the time on the engine that asks. No age, no affinity."""
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """Within a class the order is the same on every engine."""
-        key = round(est_us / weight_of(job.spec.priority))
-        return place_at(job, wanted, est_us, band=0, order_key=key)
+        key = round(prospects.best_us / weight_of(job.spec.priority))
+        return place_at(job, wanted, prospects.best_us, order_key=key)
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """Smith's ratio."""
         return round(estimate.here_us / weight_of(job.spec.priority))
+
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """Never."""
+        return False
 
 
 @define
@@ -45,21 +49,26 @@ class SlurmLikePolicy:
     used: dict[str, tuple[int, float]] = Factory(dict)
     seen: set[str] = Factory(set)
 
-    def place(self, job: Job, wanted: SchedulingClass, est_us: int) -> Ready:
+    def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """One scale: µs of age."""
+        est_us = prospects.best_us
         share = self._share(job, est_us)
         short = 1 / (1 + est_us / (60 * SECOND_US))
         worth = job.spec.priority / 3 + share + short / 2
-        return place_at(job, wanted, est_us, band=0, order_key=job.created_us - round(worth * HOUR_US))
+        return place_at(job, wanted, est_us, order_key=job.created_us - round(worth * HOUR_US))
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """The key itself."""
         assert job.ready is not None
         return job.ready.order_key
 
+    def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
+        """Never."""
+        return False
+
     def _share(self, job: Job, est_us: int) -> float:
         """2^(−usage ÷ even share), before the job itself counts."""
-        account = str(getattr(job.spec, "account", "") or "")
+        account = job.spec.account or ""
         faded = {
             name: amount * 0.5 ** ((job.created_us - since) / HOUR_US)
             for name, (since, amount) in self.used.items()

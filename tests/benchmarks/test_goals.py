@@ -70,9 +70,10 @@ def test_unknown_names_are_refused(flags: list[str]) -> None:
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_every_experiment_runs(name: str) -> None:
-    """On a few jobs, all of which are done in the end."""
+    """On a few jobs, all of which end; so few are over so soon that a crash may cost one all its attempts."""
     experiment = EXPERIMENTS[name]
     given = changed(Case(Key("aws", jobs=25), "ours", name))
     policy = experiment.policy() if experiment.policy else None
     outcome = simulate(given.fleet, given.workload, policy=policy, settings=experiment.settings)
-    assert row_of(given, outcome)["done"] == 25
+    assert all(work.state in ("completed", "failed") for work in outcome.works)
+    assert row_of(given, outcome)["done"] >= (24 if name == "chaos" else 25)

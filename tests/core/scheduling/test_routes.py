@@ -143,6 +143,7 @@ def test_speeds_are_learned_from_runs_and_read_again_at_a_start(
             run(dispatcher, "slow", clock, 10)
             run(dispatcher, "fast", clock, 25)
         after = dispatcher.submit(film(10))
+        dispatcher.cancel(after.id)
     with Dispatcher(storage) as dispatcher:
         again = dispatcher.submit(film(10))
     assert [lane(job) for job in (before, after, again)] == ["group:fast", "group:slow", "group:slow"]

@@ -111,7 +111,7 @@ class JobSpec:
     requirements: Requirements = ()
     ladder: Ladder = ()
     pool: PoolId | None = None
-    account: Annotated[str, Length(1, 64), NAME] | None = None
+    account: Annotated[str, Length(1, 100)] | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     deadline: Deadline | None = None
