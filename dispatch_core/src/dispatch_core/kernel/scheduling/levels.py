@@ -20,8 +20,8 @@ def length_octave(est_us: int) -> int:
 
 
 def weight_units(weight: float) -> int:
-    """A weight in sixteenths, at least one."""
-    return max(1, round(weight * WEIGHT_UNITS))
+    """A weight in whole sixteenths, at least one."""
+    return max(1, int(weight * WEIGHT_UNITS))
 
 
 def level_of(weight: float, est_us: int) -> int:

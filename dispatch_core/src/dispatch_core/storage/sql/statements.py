@@ -223,7 +223,8 @@ def tally(what: Tally) -> Statement:
             return compiled(chosen.where(ready).group_by(jobs.lane, jobs.class_id))
         case Tally.URGENCY:
             octave = _octave(jobs.est_us, 0, len(LENGTHS))
-            units = cast(jobs.weight * literal_column(str(WEIGHT_UNITS)), Integer)
+            whole = cast(jobs.weight * literal_column(str(WEIGHT_UNITS)), Integer)
+            units = case((whole < literal_column("1"), literal_column("1")), else_=whole)
             keys = (jobs.lane, cast(units, String), cast(octave, String))
             chosen = select(*keys, func.count(), func.sum(jobs.est_us)).where(jobs.lane.isnot(None))
             return compiled(chosen.group_by(*(literal_column(str(place)) for place in (1, 2, 3))))
