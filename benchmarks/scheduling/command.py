@@ -12,7 +12,7 @@ from benchmarks.scheduling.decision import SIZES, decision_rows
 from benchmarks.scheduling.families import FAMILIES
 from benchmarks.scheduling.goals import GOALS, Goal, goal_rows
 from benchmarks.scheduling.scenario import JOBS, Key
-from benchmarks.scheduling.table import by_family, over_families
+from benchmarks.scheduling.table import by_family, by_run, over_families
 
 QUICK_JOBS = 600
 QUICK_SIZES = (1_000, 20_000)
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--goals", type=_names, default=None, help="only these, for example 1,2,7; no other tables"
     )
+    parser.add_argument("--detail", action="store_true", help="a line for every run, too")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     return parser
 
@@ -89,6 +90,8 @@ def run(flags: Sequence[str] = ()) -> None:
     plain = [] if asked.goals is not None else main_cases(asked)
     rows = run_all([*plain, *(case for goal in goals for case in goal.cases(seeds, jobs))], asked.processes)
     show({case: rows[case] for case in plain})
+    if asked.detail:
+        print(f"{table(list(by_run(rows)))}\n")
     if goals or DECISION in (asked.goals or ()):
         reached = goal_rows(goals, rows)
         if asked.goals is None or DECISION in asked.goals:

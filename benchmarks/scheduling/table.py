@@ -36,6 +36,24 @@ def _beside(others: Mapping[Key, Row] | None, found: Mapping[Key, Row]) -> objec
     return geo_mean(row["flow_s"] / others[key]["flow_s"] for key, row in found.items() if key in others)
 
 
+RUN = ("x_bound", "x_makespan", "sd99", "small_sd99", "max_wait_s", "capacity", "mean_flow_s", "wall_s")
+
+
+def by_run(rows: Mapping[Case, Row]) -> list[dict[str, object]]:
+    """One line per run."""
+    return [
+        {
+            "family": case.key.family,
+            "load": case.key.load,
+            "seed": case.key.seed,
+            "policy": case.policy,
+            "experiment": case.experiment,
+            **{name: row.get(name, "") for name in RUN},
+        }
+        for case, row in rows.items()
+    ]
+
+
 def over_families(lines: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """One line per load and policy: the geometric mean over families, and the worst."""
     found: dict[tuple[object, object], list[float]] = {}

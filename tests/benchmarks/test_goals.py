@@ -14,7 +14,7 @@ from benchmarks.scheduling.families import FAMILIES
 from benchmarks.scheduling.goals import GOALS, Goal, Line, goal_rows
 from benchmarks.scheduling.measures import row_of
 from benchmarks.scheduling.scenario import Key
-from benchmarks.scheduling.table import by_family, over_families
+from benchmarks.scheduling.table import by_family, by_run, over_families
 from dispatch_core.simulation import simulate
 
 ROW = {"x_bound": 1.2, "sd50": 1, "sd95": 2, "sd99": 8.5, "max_wait_s": 10, "deadlines": 1, "wall_s": 1}
@@ -56,6 +56,7 @@ def test_a_goal_may_ask_for_at_least() -> None:
 def test_the_tables_hold_each_policy_against_the_others() -> None:
     """Geometric means over the seeds, then over the families."""
     rows = {case: pretended(case) for case in main_cases(parsed(["--quick", "--families", "aws,video"]))}
+    assert len(by_run(rows)) == len(rows) == 2 * 2 * len(POLICIES)
     lines = by_family(rows)
     assert [line["÷ fifo"] for line in lines if line["policy"] == "ours"] == [pytest.approx(0.1)] * 2
     assert {line["policy"]: line["families"] for line in over_families(lines)} == dict.fromkeys(POLICIES, 2)
