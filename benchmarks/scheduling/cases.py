@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import sys
 import time
@@ -23,12 +21,12 @@ from benchmarks.scheduling.experiments import EXPERIMENTS, PLAIN
 from benchmarks.scheduling.instance import Instance, instance_of
 from benchmarks.scheduling.measures import row_of
 from benchmarks.scheduling.scenario import Key, Scenario, scenario
+from dispatch_core.kernel.scheduling.rates import Rates
 from dispatch_core.simulation import simulate
 
 Row = Mapping[str, float]
 BOUNDS = RESULTS / "local" / "bounds"
 PROCESSES = 2
-_RATES = "dispatch_core.kernel.scheduling.rates"
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -70,16 +68,16 @@ def _mark(given: Instance) -> str:
 @contextmanager
 def unlearning() -> Iterator[None]:
     """For a while nothing is learned from runs in this process: a comparison that no setting of the product offers."""
-    if importlib.util.find_spec(_RATES) is None:
-        yield
-        return
-    rates = importlib.import_module(_RATES).Rates
-    learn = rates.learn
-    rates.learn = lambda *_: None
+    learn = Rates.learn
+    Rates.learn = _forget  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        rates.learn = learn
+        Rates.learn = learn  # type: ignore[method-assign]
+
+
+def _forget(*_: object) -> None:
+    """What was seen."""
 
 
 def run_case(case: Case) -> dict[str, float]:

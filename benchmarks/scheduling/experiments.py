@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, frozen
 
-import dispatch_core
 from benchmarks.scheduling import scenario
 from benchmarks.scheduling.scenario import Scenario
-from dispatch_core import FlowPolicy, Policy, Settings
+from dispatch_core import FlowPolicy, MakespanPolicy, Policy, Settings
 from dispatch_core.simulation import EngineType, FleetPlan
 from dispatch_core.simulation.stage import SETTINGS
 
@@ -75,17 +73,6 @@ def oracle(given: Scenario) -> Scenario:
     return _engines(misjudged(given), lambda each: evolve(each, reported=None))
 
 
-def _settings(**known: Any) -> Settings:
-    """The simulator's settings with some changed, as far as this version of the core has them."""
-    names = {each.name for each in fields(Settings)}
-    return evolve(SETTINGS, **{name: value for name, value in known.items() if name in names})
-
-
-def _makespan() -> Policy:
-    found: type[Policy] = getattr(dispatch_core, "MakespanPolicy", FlowPolicy)
-    return found()
-
-
 EXPERIMENTS: Mapping[str, Experiment] = {
     PLAIN: Experiment(bounded=True),
     "exact": Experiment(change=lambda given: scenario.with_error(given, 0.0), bounded=True),
@@ -96,8 +83,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "oracle": Experiment(change=oracle),
     "unlearned": Experiment(change=misjudged, learns=False),
     "flood": Experiment(change=scenario.flooded),
-    "flood, no shares": Experiment(change=scenario.flooded, settings=_settings(account_push_s=0.0)),
+    "flood, no shares": Experiment(change=scenario.flooded, settings=evolve(SETTINGS, account_push_s=0.0)),
     "cap 1 h": Experiment(policy=lambda: FlowPolicy(cap_s=3_600.0)),
     "at once": Experiment(change=scenario.at_once, at_once=True),
-    "makespan": Experiment(change=scenario.at_once, at_once=True, policy=_makespan),
+    "makespan": Experiment(change=scenario.at_once, at_once=True, policy=MakespanPolicy),
 }
