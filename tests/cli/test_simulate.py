@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,21 @@ def test_policies_stand_side_by_side(program: Program, files: tuple[str, str], t
     named = ("--policy", "fifo", "--policy", "flow", "--policy", "fifo")
     told = program.json("simulate", "compare", *files, *named, "--html", str(page))
     assert [each["policy"] for each in told["outcomes"]] == ["fifo", "flow"]
+    assert set(told["outcomes"][0]["waits"]) == {"priority", "account"}
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_every_work_can_be_had(program: Program, files: tuple[str, str], tmp_path: Path) -> None:
+    """A line of CSV for each work and policy."""
+    results = tmp_path / "results.csv"
+    program("simulate", "compare", *files, "--policy", "flow", "--policy", "fifo", "--results", str(results))
+    with results.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60
+    assert {row["policy"] for row in rows} == {"flow", "fifo"}
+    assert all(
+        row["state"] == "completed" and float(row["finished_s"]) > float(row["started_s"]) for row in rows
+    )
 
 
 def test_dials(program: Program, files: tuple[str, str]) -> None:

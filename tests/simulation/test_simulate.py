@@ -228,3 +228,11 @@ def test_unfit_values_are_refused(wrong: Callable[[], object]) -> None:
     """With the errors that everything else uses, before anything runs."""
     with pytest.raises(InvalidCommandError):
         wrong()
+
+
+def test_a_bad_requirement_is_told_before_anything_runs() -> None:
+    """With the place of its work, though the work would come only tomorrow."""
+    works = (Work(0, "h264", 1), Work(86_400, "h264", 1, requirements=("tag has a", "nonsense")))
+    with pytest.raises(InvalidCommandError) as refused:
+        simulate(calm(), Workload(works))
+    assert [each.path for each in refused.value.problems] == ["/works/1/requirements/1"]

@@ -33,6 +33,7 @@ def simulation_options(command: F) -> F:
             click.option("--until", "until_s", type=DURATION, metavar="DURATION", help="Stop after this long."),
             click.option("--cap", "cap_s", type=DURATION, metavar="DURATION",
                          help="How far the flow policy lets a job be overtaken [6h]."),
+            click.option("--results", type=FILE, metavar="FILE.csv", help="Write what became of every work, too."),
             click.option("--html", type=FILE, metavar="FILE", help="Write a page with plots, too."),
         )
     ):  # fmt: skip
@@ -127,7 +128,7 @@ def _simulate(
     options: dict[str, Any],
 ) -> None:
     from dispatch_cli.render.simulate import watching
-    from dispatch_core.simulation import html_report, read_fleet, read_workload, text_report
+    from dispatch_core.simulation import html_report, read_fleet, read_workload, text_report, write_results
 
     with about(fleet):
         plan = read_fleet(fleet)
@@ -135,6 +136,9 @@ def _simulate(
         load = read_workload(workload)
         with watching(policies, quiet=caller.json) as watch:
             outcomes = [_outcome(plan, load, name, options, watch(name)) for name in policies]
+    if options["results"] is not None:
+        with about(options["results"]):
+            write_results(options["results"], outcomes)
     if html is not None:
         with about(html):
             html.write_text(html_report(outcomes, title=f"{workload.stem} on {fleet.stem}"), encoding="utf-8")
@@ -173,7 +177,7 @@ def decider(name: str, cap_s: float | None) -> tuple[Settings, Policy | None]:
 
 
 def _form(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    from dispatch_core.simulation import measures
+    from dispatch_core.simulation import measures, waits
 
     return {
         "seed": outcomes[0].seed,
@@ -183,6 +187,7 @@ def _form(outcomes: Sequence[Outcome]) -> dict[str, Any]:
                 "digest": each.digest(),
                 "until_s": each.until_s,
                 **measures(each),
+                "waits": waits(each),
                 "engines": [
                     {**attrs.asdict(engine), "utilisation": engine.utilisation} for engine in each.engines
                 ],

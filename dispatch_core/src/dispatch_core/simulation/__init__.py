@@ -7,7 +7,7 @@ from dispatch_core.simulation.examples import example_fleet, example_workload
 from dispatch_core.simulation.fleet import EngineType, FleetPlan
 from dispatch_core.simulation.forking import Fork, fork
 from dispatch_core.simulation.kind import SIMULATED, spec_of
-from dispatch_core.simulation.measures import MEASURES, Measure, in_words, measures
+from dispatch_core.simulation.measures import MEASURES, Measure, in_words, measures, waits
 from dispatch_core.simulation.outcome import EngineOutcome, Outcome, RunOutcome, WorkOutcome, mean, quantile
 from dispatch_core.simulation.report import html_report, text_report, what_if_report
 from dispatch_core.simulation.run import policy_name, simulate
@@ -18,6 +18,7 @@ from dispatch_core.simulation.traces import (
     read_workload,
     workload_from,
     write_fleet,
+    write_results,
     write_workload,
 )
 from dispatch_core.simulation.whatif import Changes, Shift, WhatIf, what_if
@@ -56,9 +57,11 @@ __all__ = [
     "simulate",
     "spec_of",
     "text_report",
+    "waits",
     "what_if",
     "what_if_report",
     "workload_from",
     "write_fleet",
+    "write_results",
     "write_workload",
 ]

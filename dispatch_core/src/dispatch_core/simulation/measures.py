@@ -57,6 +57,23 @@ def measures(outcome: Outcome) -> dict[str, Measured]:
     return {each.name: each.of(outcome) for each in MEASURES}
 
 
+def waits(outcome: Outcome) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Waiting times by priority and by account, for JSON: how many, and half, 95 % and all of them within."""
+    by = {
+        "priority": {str(name): each for name, each in outcome.waits_by_priority().items()},
+        "account": dict(outcome.waits_by_account()),
+    }
+    return {
+        what: {name: {"count": len(each), **_within(each)} for name, each in groups.items()}
+        for what, groups in by.items()
+    }
+
+
+def _within(waits_s: Sequence[float]) -> dict[str, float | None]:
+    shares = {"p50_s": 0.5, "p95_s": 0.95, "max_s": 1.0}
+    return {name: quantile(waits_s, share) for name, share in shares.items()}
+
+
 def in_words(value: Measured, unit: str) -> str:
     """A measured value for people.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
+from dispatch_core.kernel.scheduling.classes import parse_requirements
 from dispatch_core.kernel.scheduling.policy import Policy
 from dispatch_core.kernel.scheduling.rules import Rule
 from dispatch_core.shell.settings import Settings
@@ -16,9 +17,10 @@ from dispatch_core.simulation.outcome import Outcome
 from dispatch_core.simulation.playing import Play
 from dispatch_core.simulation.stage import OpenStorage, open_stage
 from dispatch_core.simulation.story import Progress, Story
-from dispatch_core.simulation.workload import Workload
+from dispatch_core.simulation.workload import Workload, refuse
 from dispatch_core.vocabulary.attempts import Lease
 from dispatch_core.vocabulary.clock import to_us
+from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 
 
 def simulate(
@@ -41,6 +43,7 @@ def simulate(
     ``storage`` opens another store than memory on the simulation's clock, for example
     ``lambda clock: create_storage("sqlite://", clock=clock)``; it stays the caller's to close. Raises InvalidCommandError for an unfit work.
     """
+    refuse(_unfit(workload))
     stage = open_stage(
         kinds=[SIMULATED], policy=policy, settings=settings, rules=rules, seed=seed, storage=storage
     )
@@ -67,6 +70,21 @@ def simulate(
         return story.outcome(policy_name(policy), stage.now_us, stage.estimates.seconds)
     finally:
         stage.close()
+
+
+def _unfit(workload: Workload) -> Iterator[FieldProblem]:
+    """Requirements that no dispatcher would accept: better said now than when the work is submitted."""
+    fine: set[tuple[str, ...]] = set()
+    for place, work in enumerate(workload.works):
+        if work.requirements not in fine:
+            try:
+                parse_requirements(work.requirements, SIMULATED.catalogue)
+            except InvalidCommandError as error:
+                yield from (
+                    FieldProblem(f"/works/{place}{each.path}", each.message) for each in error.problems
+                )
+            else:
+                fine.add(work.requirements)
 
 
 def policy_name(policy: Policy | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from dispatch_core.shell.parse import parse
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.simulation.fleet import EngineType, FleetPlan
 from dispatch_core.simulation.kind import SIMULATED
+from dispatch_core.simulation.outcome import Outcome
 from dispatch_core.simulation.workload import WORKS_MAX, Work, Workload
 from dispatch_core.storage.files import replacing
 from dispatch_core.vocabulary.clock import SECOND_US
@@ -27,6 +28,10 @@ from dispatch_core.vocabulary.kinds import JobKind
 
 COLUMNS = tuple(each.name for each in attrs.fields(Work))
 """The columns of a workload in CSV; only the first three must be there."""
+_OF_WORK = ("task_class", "units", "priority", "account", "deadline_s")
+_OF_OUTCOME = ("name", "state", "submitted_s", "started_s", "finished_s", "engine", "attempts", "est_s", "ran_s", "in_time")  # fmt: skip
+RESULTS = ("policy", *_OF_WORK, *_OF_OUTCOME)
+"""The columns of results in CSV."""
 _NUMBERS = frozenset({"at_s", "units", "work", "priority", "deadline_s"})
 _PROBLEMS_MAX = 20
 _PAGE = 1_000
@@ -82,6 +87,18 @@ def workload_from(dispatcher: Dispatcher, *, name: str = "") -> Workload:
     jobs = list(islice(dispatcher.export_jobs(Query(sort="created_us", limit=_PAGE)), WORKS_MAX))
     first_us = min((job.created_us for job in jobs), default=0)
     return Workload(tuple(_work_of(job, dispatcher.kinds, first_us) for job in jobs), name=name)
+
+
+def write_results(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """What became of every work, a line of CSV each, outcome after outcome."""
+    with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as page:
+        writer = csv.DictWriter(page, RESULTS, lineterminator="\n")
+        writer.writeheader()
+        for outcome in outcomes:
+            for each in outcome.works:
+                work = {name: getattr(each.work, name) for name in _OF_WORK}
+                became = {name: getattr(each, name) for name in _OF_OUTCOME}
+                writer.writerow({"policy": outcome.policy, **work, **became})
 
 
 def fleet_from(dispatcher: Dispatcher, workload: Workload) -> FleetPlan:
