@@ -29,7 +29,9 @@ def test_an_example_runs_as_it_is(program: Program, files: tuple[str, str]) -> N
 
 def test_policies_stand_side_by_side(program: Program, files: tuple[str, str], tmp_path: Path) -> None:
     """All of them, or those that are named, each once; and a page with plots."""
-    assert program("simulate", "compare", *files).stdout.split()[:3] == ["flow", "fifo", "strict"]
+    assert program("simulate", "compare", *files).stdout.split()[:4] == [
+        "flow", "makespan", "fifo", "strict",
+    ]  # fmt: skip
     page = tmp_path / "page.html"
     named = ("--policy", "fifo", "--policy", "flow", "--policy", "fifo")
     told = program.json("simulate", "compare", *files, *named, "--html", str(page))

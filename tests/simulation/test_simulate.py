@@ -157,6 +157,15 @@ def test_the_default_policy_serves_short_works_first() -> None:
     assert order(simulate(calm(), load(*works))) == [0, 2, 3, 1]
 
 
+def test_a_hard_deadline_moves_a_work_forward() -> None:
+    """A soft one is only counted."""
+    works = [Work(0, "h264", 50)] + [Work(1, "h264", 20), Work(1, "h264", 40, deadline_s=95)]
+    hard = [*works[:2], Work(1, "h264", 40, deadline_s=95, hard=True)]
+    soft_out, hard_out = simulate(calm(), load(*works)), simulate(calm(), load(*hard))
+    assert (order(soft_out), soft_out.deadline_hits()) == ([0, 1, 2], 0.0)
+    assert (order(hard_out), hard_out.deadline_hits()) == ([0, 2, 1], 1.0)
+
+
 def test_an_engine_works_between_its_joining_and_its_leaving() -> None:
     """It takes nothing before, finishes what it has, and takes nothing after."""
     fleet = calm(joins_at_s=10.0, leaves_at_s=25.0)

@@ -9,6 +9,7 @@ import pytest
 from dispatch_core import (
     Attempt,
     Benchmark,
+    Deadline,
     Dispatcher,
     FifoPolicy,
     Job,
@@ -126,6 +127,16 @@ def test_a_batch_submitted_now(live: Live) -> None:
     assert ends(found, 0) == [501.0, 1.0]
     assert ends(found, 1) == [521.0, 1.0]
     assert [work.finished_s for work in found.after.works[2:]] == pytest.approx([11.0, 21.0])
+
+
+def test_deadlines_met_and_missed(live: Live) -> None:
+    """Which of the open jobs would be in time, both ways."""
+    due = Deadline(at_us=live.clock.now_us() + 15_000_000)
+    live.submit(20, 20, deadline=due)
+    found = live.ask(engines=(("one", 1),))
+    assert sorted(str(shift.in_time[0]) for shift in found.shifts) == ["False", "True"]
+    assert [shift.in_time[1] for shift in found.shifts] == [True, True]
+    assert "deadlines missed by them: 1 as it is, 0 with the change" in what_if_report(found)
 
 
 @pytest.mark.parametrize("changes", [{"cap_s": 0.0}, {"policy": FifoPolicy()}])

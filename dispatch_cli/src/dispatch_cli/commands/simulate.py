@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dispatch_core.simulation import FleetPlan, Outcome, Workload
 
 F = TypeVar("F", bound=Callable[..., object])
-POLICIES: Final = ("flow", "fifo", "strict")
+POLICIES: Final = ("flow", "makespan", "fifo", "strict")
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -169,11 +169,13 @@ def _outcome(
 
 def decider(name: str, cap_s: float | None) -> tuple[Settings, Policy | None]:
     """The settings and the policy of a name; None is the dispatcher's own, made from the settings."""
-    from dispatch_core import FifoPolicy, StrictPolicy
+    from dispatch_core import FifoPolicy, MakespanPolicy, StrictPolicy
     from dispatch_core.simulation import SETTINGS
 
     settings = SETTINGS if cap_s is None else attrs.evolve(SETTINGS, priority_cap_s=cap_s)
-    return settings, {"flow": None, "fifo": FifoPolicy(), "strict": StrictPolicy()}[name]
+    makespan = MakespanPolicy(cap_s=settings.priority_cap_s)
+    named = {"flow": None, "makespan": makespan, "fifo": FifoPolicy(), "strict": StrictPolicy()}
+    return settings, named[name]
 
 
 def _form(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import attrs
 from attrs import frozen
@@ -27,8 +27,8 @@ class Fork:
     """The open jobs of a store, its engines, and what they run, as of ``now_us``.
 
     ``now_us`` is the last instant the store tells of, so that a backup of yesterday is looked at as of then.
-    ``estimates_s`` are the estimates that running jobs were granted with; ``others`` are pools, windows, pulses, and
-    the last runs of each engine with their jobs, from which estimates are learned.
+    ``others`` are pools, windows, pulses, and the last runs of each engine with their jobs, from which estimates
+    are learned.
     """
 
     now_us: int
@@ -37,7 +37,6 @@ class Fork:
     attempts: tuple[Attempt, ...]
     engines: tuple[Engine, ...]
     others: tuple[Record, ...]
-    estimates_s: Mapping[str, float]
 
     def open_in_memory(self, clock: Clock) -> MemoryStorage:
         """A store in memory that holds all this."""
@@ -66,7 +65,6 @@ def fork(storage: Storage) -> Fork:
             attempts=attempts,
             engines=tuple(engines),
             others=(*(pulses[ref] for ref in sorted(pulses)), *others, *_ended_runs(snapshot, engines, jobs)),
-            estimates_s={each.job_id: _estimate_s(snapshot, each) for each in attempts},
         )
 
 
@@ -104,12 +102,3 @@ def _instants(jobs: Iterable[Job], engines: Iterable[Engine], pulses: Iterable[R
     yield from (job.updated_us for job in jobs)
     yield from (engine.updated_us for engine in engines)
     yield from (pulse.seen_us for pulse in pulses if isinstance(pulse, EnginePulse))
-
-
-def _estimate_s(snapshot: Transaction, attempt: Attempt) -> float:
-    """What its grant said of it; 0 if nothing."""
-    rows = snapshot.history(of=(RecordType.JOB, attempt.job_id), limit=10_000)
-    granted = [row.data for row in rows if row.event == "job-granted"]
-    explanation = granted[-1].get("explanation") if granted else None
-    estimate = explanation.get("estimate_s") if isinstance(explanation, Mapping) else None
-    return float(estimate) if isinstance(estimate, (int, float)) else 0.0

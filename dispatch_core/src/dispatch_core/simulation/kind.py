@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from dispatch_core.simulation.workload import TaskClass, Units, Work
+from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.facts import FactType
-from dispatch_core.vocabulary.jobs import JobSize, JobSpec, Retry
+from dispatch_core.vocabulary.jobs import Deadline, JobSize, JobSpec, Retry
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
 
 _ATTEMPTS = Retry(max_attempts=100)
@@ -45,14 +46,18 @@ SIMULATED = JobKind(
 """Only engines whose fact ``task_class`` names a job's class can run it. Facts of ``transcode`` may be asked for too."""
 
 
-def spec_of(work: Work) -> JobSpec:
-    """The job that a work is submitted as."""
+def spec_of(work: Work, *, began_us: int | None = None) -> JobSpec:
+    """The job that a work is submitted as; its deadline counts from ``began_us``, and without that is left out."""
+    deadline = None
+    if began_us is not None and work.deadline_s is not None:
+        deadline = Deadline(at_us=began_us + to_us(work.at_s + work.deadline_s), hard=work.hard)
     return JobSpec(
         kind=SIMULATED.name,
         parameters={"task_class": work.task_class, "units": work.units},
         priority=work.priority,
         requirements=work.requirements,
         retry=_ATTEMPTS,
+        deadline=deadline,
         account=work.account or None,
         note=work.name,
     )

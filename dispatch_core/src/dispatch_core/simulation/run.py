@@ -52,7 +52,7 @@ def simulate(
             name: SimEngine(name, each, Crashes(seed, name, each), each.profile())
             for name, each in fleet.engines()
         }
-        specs = [spec_of(work) for work in workload.works]
+        specs = [spec_of(work, began_us=stage.began_us) for work in workload.works]
 
         def length_s(place: int, engine: SimEngine, _lease: Lease) -> float:
             work = workload.works[place]

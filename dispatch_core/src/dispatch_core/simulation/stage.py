@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
@@ -41,13 +41,9 @@ class Estimates:
     def committed(self, report: BatchReport) -> None:
         """Read what the grants of a batch say of themselves."""
         for row in report.history:
-            if row.event == "job-granted":
-                self._note(row.ref[1], row.data.get("explanation"))
-
-    def _note(self, job_id: str, explanation: object) -> None:
-        estimate = explanation.get("estimate_s") if isinstance(explanation, Mapping) else None
-        if isinstance(estimate, (int, float)):
-            self.seconds[job_id] = float(estimate)
+            estimate_us = row.data.get("estimate_us") if row.event == "job-granted" else None
+            if isinstance(estimate_us, int):
+                self.seconds[row.ref[1]] = estimate_us / SECOND_US
 
 
 @define(eq=False, kw_only=True)

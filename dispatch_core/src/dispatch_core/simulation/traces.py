@@ -138,6 +138,11 @@ def _work_of(job: Job, kinds: Mapping[str, JobKind], first_us: int) -> Work:
         task_class,
         units,
         priority=spec.priority,
+        account=spec.account or "",
+        deadline_s=None
+        if spec.deadline is None
+        else max(spec.deadline.at_us - job.created_us, 0) / SECOND_US,
+        hard=spec.deadline is not None and spec.deadline.hard,
         requirements=tuple(each for each in needs if _means_something(each)),
         name=spec.note[:255] or job.id,
     )
@@ -198,6 +203,8 @@ def _csv_rows(text: str) -> Iterator[tuple[int, object]]:
 def _value(name: str, text: str) -> object:
     if name == "requirements":
         return [each.strip() for each in text.split(";") if each.strip()]
+    if name == "hard":
+        return {"true": True, "false": False}.get(text.lower(), text)
     if name in _NUMBERS:
         try:
             return float(text)
@@ -213,7 +220,9 @@ def _csv(rows: Iterable[Mapping[str, object]]) -> str:
     for row in rows:
         requirements = row["requirements"]
         assert isinstance(requirements, tuple)
-        writer.writerow({**row, "requirements": "; ".join(requirements)})
+        writer.writerow(
+            {**row, "hard": "true" if row["hard"] else "", "requirements": "; ".join(requirements)}
+        )
     return page.getvalue()
 
 

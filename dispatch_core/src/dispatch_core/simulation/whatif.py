@@ -181,7 +181,7 @@ class _Future:
         if progress is not None and progress.fraction > 0.01:
             whole_us = (attempt.progress_at_us - attempt.granted_us) / progress.fraction
         else:
-            whole_us = self._state.estimates_s.get(attempt.job_id, 0.0) * SECOND_US
+            whole_us = attempt.estimate_us or 0
         return max(round(whole_us - ran_us), SECOND_US)
 
     def _present(self) -> list[SimEngine]:
@@ -213,7 +213,17 @@ class _Future:
             raise InvalidCommandError([FieldProblem("/kind", f"{spec.kind!r} is not known here")])
         task_class, units = kind.measure(spec)
         at_s = 0.0 if job is None else (job.created_us - self._state.now_us) / SECOND_US
-        return Work(at_s, task_class, units, priority=spec.priority, name=job.id if job else spec.note)
+        due = spec.deadline
+        return Work(
+            at_s,
+            task_class,
+            units,
+            priority=spec.priority,
+            account=spec.account or "",
+            deadline_s=None if due is None else (due.at_us - self._state.now_us) / SECOND_US - at_s,
+            hard=due is not None and due.hard,
+            name=job.id if job else spec.note,
+        )
 
 
 def _stage(state: Fork, kinds: Sequence[JobKind], settings: Settings, policy: Policy | None) -> Stage:

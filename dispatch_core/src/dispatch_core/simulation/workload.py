@@ -28,7 +28,7 @@ SUBMIT_MAX = 1_000
 class Work:
     """One job to come: ``units`` of work as declared, ``work`` units in truth (None: as declared).
 
-    ``deadline_s`` counts from ``at_s``. ``name`` is for people; without one, reports say ``#`` and its place.
+    ``deadline_s`` counts from ``at_s``; a ``hard`` one moves the work forward, another is only reported. ``name`` is for people; without one, reports say ``#`` and its place.
     """
 
     at_s: Moment
@@ -41,6 +41,7 @@ class Work:
         default=(), kw_only=True
     )
     deadline_s: Moment | None = field(default=None, kw_only=True)
+    hard: bool = field(default=False, kw_only=True)
     name: Note = field(default="", kw_only=True)
 
     @property
