@@ -19,7 +19,9 @@ from dispatch_core import (
     ManualClock,
     Profile,
     Progress,
+    Retry,
     SeededIds,
+    Timeouts,
     UnknownEngineError,
 )
 from dispatch_core.simulation import Changes, WhatIf, fork, what_if, what_if_report
@@ -127,6 +129,16 @@ def test_a_batch_submitted_now(live: Live) -> None:
     assert ends(found, 0) == [501.0, 1.0]
     assert ends(found, 1) == [521.0, 1.0]
     assert [work.finished_s for work in found.after.works[2:]] == pytest.approx([11.0, 21.0])
+
+
+def test_a_run_longer_than_its_limit_is_ended_then(live: Live) -> None:
+    """One under way, and after it one to come: each at its own limit, though nothing else is due then."""
+    limits = Timeouts(run_s=60.0)
+    live.submit(1_000, 1_000, timeouts=limits, retry=Retry(max_attempts=1))
+    live.claim()
+    found = live.ask()
+    assert [work.state for work in found.before.works] == ["failed", "failed"]
+    assert sorted(ends(found, 0), key=str) == [pytest.approx(120, abs=0.1), pytest.approx(60, abs=0.1)]
 
 
 def test_deadlines_met_and_missed(live: Live) -> None:

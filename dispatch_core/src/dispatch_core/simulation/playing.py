@@ -132,11 +132,14 @@ class Play:
             self._loose[job.id] = place
             self.plan_tick(job.due_us - self._stage.began_us)
 
-    def adopt_run(self, place: int, engine: SimEngine, lease: Lease, left_us: int) -> None:
+    def adopt_run(
+        self, place: int, engine: SimEngine, lease: Lease, left_us: int, until_us: int | None = None
+    ) -> None:
         """A run that was under way before the beginning, and has so long to go."""
         self._story.submitted(place, lease.job.id, lease.job.created_us - self._stage.began_us)
         run = self._story.went_on(engine, lease, self._stage.began_us, left_us)
         self.after(left_us, partial(self.end, engine, run))
+        self._limit(left_us, until_us)
 
     def _start(self, engine: SimEngine, lease: Lease) -> None:
         now_us = self._stage.now_us
@@ -145,6 +148,12 @@ class Play:
         self._loose.pop(lease.job.id, None)
         self._looks = 0
         self.after(run.fate.lasts_us, partial(self.end, engine, run))
+        self._limit(run.fate.lasts_us, self._stage.estimates.until_us.get(lease.job.id))
+
+    def _limit(self, left_us: int, until_us: int | None) -> None:
+        """A tick at the instant a run may last until, if it would last longer."""
+        if until_us is not None and until_us - self._stage.began_us < self._stage.now_us + left_us:
+            self.plan_tick(until_us - self._stage.began_us)
 
     def end(self, engine: SimEngine, run: Run) -> None:
         """A run has come to its own end, unless something else ended it."""

@@ -33,17 +33,24 @@ def own_memory(clock: Clock) -> Storage:
 
 
 class Estimates:
-    """Keeps the estimate every grant was given with: an observer."""
+    """Keeps the estimate every grant was given with, and when its run may last until: an observer."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.until_us: dict[str, int] = {}
 
     def committed(self, report: BatchReport) -> None:
         """Read what the grants of a batch say of themselves."""
         for row in report.history:
-            estimate_us = row.data.get("estimate_us") if row.event == "job-granted" else None
-            if isinstance(estimate_us, int):
-                self.seconds[row.ref[1]] = estimate_us / SECOND_US
+            if row.event == "job-granted":
+                self._note(row.ref[1], row.data.get("estimate_us"), row.data.get("run_until_us"))
+
+    def _note(self, job_id: str, estimate_us: object, until_us: object) -> None:
+        self.until_us.pop(job_id, None)
+        if isinstance(estimate_us, int):
+            self.seconds[job_id] = estimate_us / SECOND_US
+        if isinstance(until_us, int):
+            self.until_us[job_id] = until_us
 
 
 @define(eq=False, kw_only=True)

@@ -157,7 +157,8 @@ class _Future:
             engine = self._engines.get(attempt.engine_id) if attempt else None
             if attempt is not None and engine is not None and job.live_attempt == attempt.number:
                 left_us = self._left_us(attempt)
-                play.adopt_run(place, engine, _lease(job, attempt, self._stage), left_us)
+                lease = _lease(job, attempt, self._stage)
+                play.adopt_run(place, engine, lease, left_us, attempt.run_until_us)
             else:
                 play.adopt(place, job)
                 if attempt is not None:
