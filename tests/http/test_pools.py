@@ -3,6 +3,7 @@
 import pytest
 from falcon.testing import TestClient
 
+from dispatch_core.vocabulary.bounds import INT_MAX
 from tests.http.fleet import PROFILE, Fleet, insist, pointers, problem
 
 NAS = {"id": "nas", "url": "nfs://nas/media", "capacity_bytes": 100}
@@ -55,3 +56,12 @@ def test_a_full_pool_keeps_its_jobs_waiting(client: TestClient, fleet: Fleet) ->
     told = insist(client.simulate_get(f"/jobs/{jobs[1]['id']}/explain"), 200)
     assert (told["verdict"], told["unblock"]) == ("limited", "20 more free bytes in pool nas")
     problem(client.simulate_post("/jobs", json={"parameters": {}, "pool": "tape"}), 422, "invalid-command")
+
+
+def test_a_lack_of_room_beyond_64_bits_is_cut(client: TestClient) -> None:
+    """Each number may be as large as 64 bits allow; what is reckoned from them stays within, too."""
+    full = {**NAS, "used_bytes": INT_MAX, "reserve_bytes": INT_MAX}
+    told = insist(client.simulate_post("/pools", json=full), 201)
+    assert told["free_bytes"] == -INT_MAX - 1
+    assert insist(client.simulate_get("/pools"), 200)["pools"] == [told]
+    assert insist(client.simulate_post("/pools/nas/report", json={"used_bytes": 0}), 200)["free_bytes"] < -100

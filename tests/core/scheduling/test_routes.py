@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import attrs
 import pytest
 
 from dispatch_core import (
@@ -15,10 +16,13 @@ from dispatch_core import (
     JobSpec,
     ManualClock,
     Profile,
+    SeededIds,
     Settings,
 )
 from dispatch_core.kernel.scheduling.outlook import ASKS_WITHIN_US
+from dispatch_core.kernel.scheduling.rates import LENGTH_MAX_US
 from dispatch_core.storage.memory import MemoryStorage
+from dispatch_core.vocabulary.bounds import INT_MAX
 from dispatch_core.vocabulary.clock import SECOND_US
 from tests.core.conftest import MakeDispatcher
 
@@ -197,3 +201,23 @@ def test_a_hard_deadline_moves_a_job_forward(farm: Dispatcher, clock: ManualCloc
     assert hard.ready.order_key == clock.now_us() + 10 * SECOND_US
     assert soft.ready.order_key > hard.ready.order_key
     assert claimed(farm, "fast") == [hard.id]
+
+
+@pytest.mark.parametrize("speed", [1e-9, 1.0])
+def test_lengths_beyond_64_bits_are_reckoned_with(make_dispatcher: MakeDispatcher, speed: float) -> None:
+    """No length that sizes and benchmarks allow is too much for a store, nor are the lengths of many together."""
+    endless = film(0, priority=-4)
+    endless = attrs.evolve(endless, size=attrs.evolve(endless.size, duration_us=INT_MAX))
+    dispatcher = make_dispatcher()
+    jobs = {dispatcher.submit(endless).id for _ in range(3)}
+    dispatcher.register("snail", profile(speed), session="s")
+    jobs |= {dispatcher.submit(endless).id for _ in range(3)}
+    newcomer = make_dispatcher(ids=SeededIds(7))
+    jobs.add(newcomer.submit(endless).id)
+    (lease,) = newcomer.claim("snail", session="s")
+    (attempt,) = newcomer.attempts(lease.job.id)
+    assert attempt.estimate_us == LENGTH_MAX_US
+    assert [each.engine_id for each in newcomer.explain(lease.job.id).engines] == ["snail"]
+    newcomer.complete(lease)
+    assert lease.job.id in jobs
+    assert set(claimed(newcomer, "snail")) < jobs - {lease.job.id}

@@ -287,6 +287,17 @@ def test_a_kinds_own_error_is_the_submitters_field() -> None:
         dispatcher.submit(resize())
 
 
+@pytest.mark.parametrize("units", [float("inf"), float("nan")])
+def test_work_that_is_no_number_of_units_is_refused(units: float) -> None:
+    """A kind that cannot tell how much work a job is would spoil every reckoning it came into."""
+    kind = JobKind(name="resize", units=lambda _parameters, _size: units)
+    with (
+        Dispatcher(MemoryStorage(), kinds=[kind]) as dispatcher,
+        pytest.raises(InvalidCommandError, match="units of work"),
+    ):
+        dispatcher.submit(resize())
+
+
 def test_a_stored_job_is_nobody_elses(dispatcher: Dispatcher) -> None:
     """Changing what was passed in changes nothing that was accepted."""
     parameters = {"source": "a", "target": "b"}

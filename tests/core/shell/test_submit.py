@@ -14,6 +14,7 @@ from dispatch_core import (
     JobSize,
     JobSpec,
     JobState,
+    LadderStep,
     LimitExceededError,
     ManualClock,
     Query,
@@ -274,6 +275,26 @@ def test_classes_are_limited(make_dispatcher: MakeDispatcher) -> None:
     start(dispatcher, facts={"codec": ("h264",), "cpus": 0})
     claim(dispatcher)
     dispatcher.submit(spec(requirements=("cpus >= 7",)))
+
+
+def test_an_edit_is_no_way_around_the_limit_of_classes(make_dispatcher: MakeDispatcher) -> None:
+    """A job may be edited into a class that waits, or within those it asked for; not into one too many."""
+    dispatcher = make_dispatcher(settings=Settings(classes_max=3))
+    jobs = [dispatcher.submit(spec(requirements=(f"cpus >= {number}",))).id for number in range(3)]
+    ladder = (LadderStep(after_s=60, requirements=("cpus >= 8",)),)
+    for edit in (
+        Edit(requirements=("cpus >= 7",)),
+        Edit(ladder=ladder),
+        Edit(merge={"parameters": {"height": 240}}),
+    ):
+        with pytest.raises(LimitExceededError, match="3 different requirement signatures"):
+            dispatcher.update(jobs[0], edit)
+    assert dispatcher.update(jobs[0], Edit(size=JobSize(frames=9))).version == 2
+    assert dispatcher.update(jobs[0], Edit(requirements=("cpus >= 1",))).version == 3
+    dispatcher.update(jobs[1], Edit(requirements=("cpus >= 7",)))
+    dispatcher.cancel(jobs[2])
+    with pytest.raises(WrongStateError):
+        dispatcher.update(jobs[2], Edit(requirements=("cpus >= 8",)))
 
 
 def test_one_tenants_classes_do_not_limit_another(make_dispatcher: MakeDispatcher) -> None:

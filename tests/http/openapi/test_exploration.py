@@ -40,7 +40,8 @@ def server() -> Iterator[WsgiApp]:
         yield tended(app, dispatcher)
         dispatcher.tick()
         check_store(storage)
-    assert '"event": "failure"' not in log.getvalue()
+    failed = [line for line in log.getvalue().splitlines() if '"event": "failure"' in line]
+    assert failed == [], "\n".join(failed[:3])
 
 
 def tended(app: WsgiApp, dispatcher: Dispatcher) -> WsgiApp:

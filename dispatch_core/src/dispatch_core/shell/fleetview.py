@@ -9,7 +9,7 @@ from dispatch_core.kernel.scheduling.classes import Classifier
 from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.policy import Prospects, weight_of
-from dispatch_core.kernel.scheduling.rates import Rates
+from dispatch_core.kernel.scheduling.rates import Rates, length_us
 from dispatch_core.ports.storage import Change, Query, Tally, Transaction
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.clock import SECOND_US
@@ -97,7 +97,7 @@ class FleetView:
         outlook = self.outlook(transaction)
         wanted, units = self._classifier.measured(job)
         rate = outlook.best_rate(wanted)
-        best_us = max(round(units * (wanted.nominal_us if rate is None else rate)), 1)
+        best_us = length_us(units, wanted.nominal_us if rate is None else rate)
         push_us = 0
         if fresh and job.spec.account is not None:
             push_us = self._accounts.push(job.spec.account, best_us, outlook.slots, now)

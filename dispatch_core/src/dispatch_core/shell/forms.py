@@ -18,6 +18,7 @@ from dispatch_core.shell.bulk import BulkReport
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
+from dispatch_core.vocabulary.bounds import within_64_bits
 from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
 from dispatch_core.vocabulary.commands import Edit
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
@@ -143,7 +144,7 @@ def pool_form(room: PoolRoom) -> Form:
             for name in ("url", "capacity_bytes", "used_bytes", "reserve_bytes")
         },
         "reserved_bytes": room.reserved_bytes,
-        "free_bytes": room.free_bytes,
+        "free_bytes": within_64_bits(room.free_bytes),
         "note": pool.spec.note,
         "version": pool.version,
         "created_at": instant(pool.created_us),

@@ -22,6 +22,15 @@ type_name = {int: "a whole number", float: "a number", str: "text", bool: "true 
 INT_MAX = 2**63 - 1
 
 
+def within_64_bits(value: int) -> int:
+    """The nearest whole number that every reader of our JSON takes.
+
+    >>> within_64_bits(7), within_64_bits(-(10**30)) == -INT_MAX - 1
+    (7, True)
+    """
+    return max(-INT_MAX - 1, min(value, INT_MAX))
+
+
 @frozen
 class Bound:
     """Inclusive limits of a number."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Annotated
 
 from attrs import field, frozen
@@ -44,11 +45,11 @@ class JobKind:
         return {**COMMON_FACTS, **self.facts}
 
     def measure(self, spec: JobSpec) -> tuple[str, float]:
-        """The task class and the units of work of a job."""
-        return (
-            self.task_class(spec.parameters, spec.size),
-            max(self.units(spec.parameters, spec.size), 1e-6),
-        )
+        """The task class and the units of work of a job. Raises ValueError if these are not finite."""
+        units = self.units(spec.parameters, spec.size)
+        if not isfinite(units):
+            raise ValueError(f"{units} units of work")
+        return self.task_class(spec.parameters, spec.size), max(units, 1e-6)
 
 
 Short = Annotated[str, Length(1, 64)]

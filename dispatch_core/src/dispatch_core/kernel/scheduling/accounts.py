@@ -28,7 +28,7 @@ class Accounts:
         """How far (µs) a new job of this account is put back; the account's clock moves on."""
         self._forget(now)
         before = max(self._clocks.get(account, (0, 0))[0], now)
-        total = sum(self._share(name) for name in {*self._clocks, account})
+        total = sum(self._share(name) for name in dict.fromkeys((*self._clocks, account)))
         step = length_us * total / (self._share(account) * max(slots, 1))
         slowest = min((max(clock, now) for clock, _ in self._clocks.values()), default=before)
         self._clocks[account] = (before + round(step), now)

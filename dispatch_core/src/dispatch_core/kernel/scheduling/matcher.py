@@ -14,6 +14,7 @@ from dispatch_core.kernel.scheduling.closing import closing
 from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanation, Reason
 from dispatch_core.kernel.scheduling.outlook import Outlook, Route
 from dispatch_core.kernel.scheduling.policy import Estimate, Policy
+from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
@@ -76,9 +77,9 @@ class Matcher:
     def estimate(self, job: Job, engine: Engine, outlook: Outlook) -> Estimate:
         """How long the job takes on this engine and on the best one alive that may run it."""
         wanted, units = self._classifier.measured(job)
-        here = max(round(units * outlook.rate_on(wanted, engine)), 1)
+        here = length_us(units, outlook.rate_on(wanted, engine))
         best = outlook.best_rate(wanted)
-        return Estimate(here, here if best is None else min(here, max(round(units * best), 1)))
+        return Estimate(here, here if best is None else min(here, length_us(units, best)))
 
     def elsewhere(self, job: Job, engine: Engine, outlook: Outlook, now: int) -> Route | None:
         """The group this engine leaves the job to, if it does."""
@@ -90,7 +91,7 @@ class Matcher:
         route = outlook.elsewhere(wanted, job, units, now)
         if route is None:
             return None
-        here_us = max(round(units * outlook.rate_on(wanted, engine)), 1)
+        here_us = length_us(units, outlook.rate_on(wanted, engine))
         return route if self._policy.leaves(job, here_us, route) else None
 
     def choose(

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.levels import LEVELS, WEIGHT_UNITS, level_at, level_of, weight_units
-from dispatch_core.kernel.scheduling.rates import Rates
+from dispatch_core.kernel.scheduling.rates import Rates, length_us
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine, Seen, WantedState
@@ -223,7 +223,7 @@ class Outlook:
         slots = sum(each.engine.profile.slots for each in taking)
         if not slots:
             return None
-        here_us = max(round(units * who.groups[group]), 1)
+        here_us = length_us(units, who.groups[group])
         queue, level = self._queues.get(group, _NOTHING), level_of(weight, here_us)
         running = sum(_left(run, now) for each in taking for run in each.runs.values())
         return Route(
@@ -249,7 +249,7 @@ class Outlook:
             return None
         queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
         wait_us = free_in + queue.ahead(level) / 2 / slots
-        here_us = max(round(units * rate), 1)
+        here_us = length_us(units, rate)
         return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0)
 
     # ----- derived, remembered until something moves

@@ -24,6 +24,8 @@ SIGMA = 0.3
 """The spread of log run times taken for granted before anything was seen, as if in ENGINE_PRIOR runs."""
 Z90 = 1.2816
 """The 90 % point of the standard normal distribution."""
+LENGTH_MAX_US = 2**40
+"""Longer work (12.7 days) is reckoned with as if it took so long: stores add the lengths of millions of jobs up in 64 bits."""
 
 
 @define
@@ -106,6 +108,15 @@ class Rates:
             samples=round(own.count, 3),
             benchmarked=base_us_per_unit(engine, task_class) is not None,
         )
+
+
+def length_us(units: float, us_per_unit: float) -> int:
+    """How long so much work takes, in whole µs: 1 … LENGTH_MAX_US.
+
+    >>> length_us(2.0, 1e6), length_us(0.0, 1e6), length_us(1e30, 1e300) == LENGTH_MAX_US
+    (2000000, 1, True)
+    """
+    return max(round(min(units * us_per_unit, LENGTH_MAX_US)), 1)
 
 
 def base_us_per_unit(engine: Engine, task_class: str) -> float | None:

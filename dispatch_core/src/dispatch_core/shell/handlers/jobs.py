@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import attrs
 
@@ -101,9 +102,10 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
     return [_accept(spec, index, context, workspace) for index, spec in enumerate(specs)]
 
 
-def _check_classes(specs: Collection[JobSpec], context: Context, workspace: Workspace) -> None:
-    wishes = [each for spec in specs for each in (spec, *rungs(spec))]
-    if not room_for_classes(wishes, context.tenant, workspace):
+def _check_classes(
+    specs: Collection[JobSpec], context: Context, workspace: Workspace, had: Collection[JobSpec] = ()
+) -> None:
+    if not room_for_classes(_wishes(specs), context.tenant, workspace, _wishes(had)):
         raise LimitExceededError(
             f"more than {workspace.house.settings.classes_max} different requirement signatures are waiting: "
             "use fewer distinct requirements",
@@ -111,12 +113,22 @@ def _check_classes(specs: Collection[JobSpec], context: Context, workspace: Work
         )
 
 
-def room_for_classes(wishes: Collection[JobSpec], tenant: str, workspace: Workspace) -> bool:
-    """Whether the scheduling classes of these specs may wait beside those of the tenant that wait already."""
+def _wishes(specs: Collection[JobSpec]) -> list[JobSpec]:
+    return [each for spec in specs for each in (spec, *rungs(spec))]
+
+
+def room_for_classes(
+    wishes: Collection[JobSpec], tenant: str, workspace: Workspace, had: Collection[JobSpec] = ()
+) -> bool:
+    """Whether the scheduling classes of these specs may wait beside those of the tenant that wait already.
+
+    Those of ``had`` were let in before.
+    """
     house = workspace.house
     mark = tenant_mark(tenant)
     known = {class_id for _, class_id in workspace.buckets() if class_id.startswith(mark)}
     asked = {house.classifier.of_spec(wish, tenant).id for wish in wishes}
+    asked -= {house.classifier.of_spec(wish, tenant).id for wish in had}
     return asked <= known or len(known) + len(asked - known) <= house.settings.classes_max
 
 
@@ -151,7 +163,10 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
         if isinstance(command.edit.pool, str):
             check_pool(command.edit.pool, workspace, context)
     attempt = workspace.attempt(job.id, job.live_attempt)
-    return workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
+    events = decide(job, attempt, command, workspace.now, workspace.terms)
+    if isinstance(command, Update) and command.edit.work:
+        _check_classes([_edited(job, command.edit)], context, workspace, had=[asked_for(job)])
+    return workspace.decided(job, events, context)
 
 
 _MERGED: Mapping[str, type] = {"retry": Retry, "timeouts": Timeouts, "size": JobSize}
@@ -172,10 +187,18 @@ def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
     edit = _merged(job, edit)
     if not edit.work:
         return edit
+    spec = checked_spec(_edited(job, edit), house, job.tenant)
+    return attrs.evolve(edit, **{name: getattr(spec, name) for name in _changed(edit)})
+
+
+def _edited(job: Job, edit: Edit) -> JobSpec:
+    """The spec at the foot of the ladder as the edit leaves it."""
+    return attrs.evolve(asked_for(job), **_changed(edit))
+
+
+def _changed(edit: Edit) -> dict[str, Any]:
     fields = ("parameters", "requirements", "ladder", "size", "pool")
-    changed = {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
-    spec = checked_spec(attrs.evolve(asked_for(job), **changed), house, job.tenant)
-    return attrs.evolve(edit, **{name: getattr(spec, name) for name in changed})
+    return {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
 
 
 def live_attempt_refs(command: JobControl, workspace: Workspace) -> Collection[Ref]:
