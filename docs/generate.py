@@ -25,6 +25,7 @@ from dispatch_cli.serve_settings import CONFIG_VARIABLE, KEYS, PREFIX, Ours
 from dispatch_core import (
     ADMINS,
     OPERATORS,
+    Deadline,
     Dispatcher,
     DispatchError,
     Edit,
@@ -77,6 +78,7 @@ SAID: Mapping[str, Words] = tomllib.loads((Path(__file__).parent / "words.toml")
 FORMS: Mapping[type, Sequence[type]] = {
     JobSpec: (),
     JobSize: (),
+    Deadline: (),
     forms.Plan: (PlanWindow,),
     PoolSpec: (),
     forms.MeasuredPool: (ReportPool,),
@@ -112,6 +114,9 @@ INSTANT = "time with its zone, such as `2030-01-31T12:00:00Z`"
 EDGE = {
     "JobSpec.retry": ("retry", "object ([Retry](#retry)); or `max_retries`, attempts after the first"),
     "JobSpec.not_before_us": ("not_before", f"{INSTANT}; or null"),
+    "JobSpec.deadline": ("deadline", "object ([Deadline](#deadline)); or null"),
+    "Edit.deadline": ("deadline", "object ([Deadline](#deadline)); or null"),
+    "Deadline.at_us": ("at", INSTANT),
     "Edit.not_before_us": ("not_before", f"{INSTANT}; or null"),
     "ManyJobs.filter": ("filter", "object ([JobFilter](#jobfilter)); `state` is required"),
     "ManyJobsBecause.filter": ("filter", "object ([JobFilter](#jobfilter)); `state` is required"),

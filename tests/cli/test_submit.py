@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,25 @@ def test_not_before_takes_times_and_durations(dispatch: Program) -> None:
     assert job["state"] == "delayed"
     job = dispatch.json("submit", "/in/a.mov", "/out/a.mp4", "--not-before", "2099-01-31T12:00:00+02:00")
     assert job["not_before"] == "2099-01-31T10:00:00.000000Z"
+
+
+def test_account_and_deadline_are_said_listed_and_changed(dispatch: Program) -> None:
+    """A deadline is a time or a duration from now; what is open behind it shows as missed."""
+    job = dispatch.json("submit", "/in/a.mov", "/out/a.mp4", "--account", "studio", "--deadline", "2h")
+    ahead = datetime.fromisoformat(job["deadline"]["at"]) - datetime.now(UTC)
+    assert timedelta(hours=1, minutes=59) < ahead < timedelta(hours=2, seconds=1)
+    assert (job["account"], job["deadline"]["hard"], job["deadline_missed"]) == ("studio", False, None)
+    shown = dispatch("jobs", "list", "--account", "studio").stdout
+    assert re.search(r"studio +in [12] h", shown)
+    assert dispatch.json("jobs", "list", "--account", "other")["jobs"] == []
+    job = dispatch.json("jobs", "edit", job["id"], "--deadline", "2020-01-31T12:00:00Z", "--hard-deadline")
+    assert job["deadline"] == {"at": "2020-01-31T12:00:00.000000Z", "hard": True}
+    assert "missed" in dispatch("jobs", "list").stdout
+    assert "hard, 2020-01-31T12:00:00.000000Z" in dispatch("jobs", "show", job["id"]).stdout
+    job = dispatch.json("jobs", "edit", job["id"], "--clear", "deadline", "--clear", "account")
+    assert job["account"] is job["deadline"] is None
+    dispatch("submit", "/in/a.mov", "/out/a.mp4", "--deadline", "soon", exit_code=2)
+    dispatch("submit", "/in/a.mov", "/out/a.mp4", "--hard-deadline", exit_code=5)
 
 
 def test_a_key_submits_once(dispatch: Program) -> None:

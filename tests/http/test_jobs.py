@@ -1,5 +1,7 @@
 """Jobs over HTTP: every verb people have, what it answers, and what refuses it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from falcon.testing import TestClient
 
@@ -51,6 +53,13 @@ def test_a_start_time_ahead_delays_a_job(fleet: Fleet) -> None:
         ({"not_before": "9999-12-31T23:59:59-23:00"}, ["/not_before"]),
         ({"not_before": "0001-01-01T00:00:00+23:00"}, ["/not_before"]),
         ({"not_before_us": 2**62}, ["/not_before_us"]),
+        ({"account": ""}, ["/account"]),
+        ({"deadline": "2h"}, ["/deadline"]),
+        ({"deadline": {}}, ["/deadline/at"]),
+        ({"deadline": {"at": "soon"}}, ["/deadline/at"]),
+        ({"deadline": {"at": None}}, ["/deadline/at"]),
+        ({"deadline": {"at_us": 1}}, ["/deadline/at_us"]),
+        ({"deadline": {"at": "2040-01-01T00:00:00Z", "hard": 1}}, ["/deadline/hard"]),
         ({"parameters": {"source": "a"}}, ["/parameters/target"]),
         ({"retry": {"max_attempts": 0}}, ["/retry/max_attempts"]),
         ({"state": "completed", "tenant": "other"}, ["/state", "/tenant"]),
@@ -299,3 +308,44 @@ def test_pointers_escape_what_would_be_another_path(client: TestClient) -> None:
     profile = {"facts": {"x/y~z": {"deep": 1}}}
     answer = client.simulate_put("/engines/e1", json={"session": "s", "profile": profile})
     assert pointers(problem(answer, 422, "invalid-command")) == ["/profile/facts/x~1y~0z"]
+
+
+def test_account_and_deadline_are_written_edited_and_read(fleet: Fleet, client: TestClient) -> None:
+    """Both stand in the form as they were said; an edit of one half of a deadline leaves the other."""
+    job = fleet.submit(account="studio", deadline={"at": "2040-01-01T00:00:00+01:00", "hard": True})
+    at = "2039-12-31T23:00:00.000000Z"
+    assert (job["account"], job["deadline"]) == ("studio", {"at": at, "hard": True})
+    assert job["deadline_missed"] is None
+    path = f"/jobs/{job['id']}"
+    edited = insist(client.simulate_patch(path, json={"deadline": {"hard": False}, "account": None}), 200)
+    assert (edited["account"], edited["deadline"]) == (None, {"at": at, "hard": False})
+    gone = insist(client.simulate_patch(path, json={"deadline": None}), 200)
+    assert gone["deadline"] is None
+    refused = problem(client.simulate_patch(path, json={"deadline": {"hard": True}}), 422, "invalid-command")
+    assert pointers(refused) == ["/deadline/at"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_job_that_ended_says_whether_its_deadline_was_missed(
+    fleet: Fleet, clock: ManualClock, late: bool
+) -> None:
+    """It is known when the job has ended, not before: what ends at the deadline is in time."""
+    at = (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=clock.now_us() + 20_000_000)).isoformat()
+    lease = fleet.running(deadline={"at": at})
+    clock.advance(20.0 + late)
+    assert fleet.job(lease["job_id"])["deadline_missed"] is None
+    insist(fleet.report(lease), 200)
+    assert fleet.job(lease["job_id"])["deadline_missed"] is late
+
+
+def test_attempts_say_how_long_they_should_have_taken_and_took(
+    fleet: Fleet, client: TestClient, clock: ManualClock
+) -> None:
+    """Half a second per media second is the guess for a transcode; what it took is known when it has ended."""
+    lease = fleet.running(size={"duration_s": 60})
+    path = f"/jobs/{lease['job_id']}/attempts/1"
+    running = insist(client.simulate_get(path), 200)
+    assert (running["estimate_s"], running["took_s"]) == (30.0, None)
+    clock.advance(21.5)
+    insist(fleet.report(lease), 200)
+    assert insist(client.simulate_get(path), 200)["took_s"] == 21.5

@@ -58,6 +58,9 @@ def test_a_list_is_filtered_by_time_and_tenant(fleet: Fleet, client: TestClient,
     client.simulate_post(f"/jobs/{first}/hold")
     assert ids(client, updated_since=jobs[2]["created_at"]) == [first, third]
     assert ids(client, tenant="default") == [first, second, third]
+    charged = fleet.submit(account="studio")["id"]
+    assert ids(client, account="studio") == ids(client, account=["studio", "other"]) == [charged]
+    assert ids(client, account="other") == []
     assert ids(client, tenant="other") == []
     for unfit in ("soon", "2030-01-01T00:00:00", "1960-01-01T00:00:00Z"):
         form = problem(

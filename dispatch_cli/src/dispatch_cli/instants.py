@@ -23,11 +23,10 @@ def parse_instant(text: str, now: datetime) -> str:
     '2030-01-31T10:00:00.000000Z'
     """
     wanted = text.strip()
-    if wanted.startswith("+"):
-        return form_of(now + timedelta(seconds=parse_duration(wanted[1:])))
-    if wanted.startswith("-"):
-        return form_of(now - timedelta(seconds=parse_duration(wanted[1:])))
+    seconds = parse_duration(wanted[1:]) if wanted.startswith(("+", "-")) else None
     try:
+        if seconds is not None:
+            return form_of(now + timedelta(seconds=-seconds if wanted[0] == "-" else seconds))
         return form_of(datetime.fromisoformat(wanted).astimezone(UTC))
     except (ValueError, OverflowError):
         hint = "write for example +2h, 2030-01-31T12:00 (local time) or 2030-01-31T12:00:00Z"

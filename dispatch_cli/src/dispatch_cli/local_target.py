@@ -375,7 +375,12 @@ def _as_left(acting: Dispatcher, engine: Engine) -> Form:
 
 
 def _filter(query: JobQuery) -> JobFilter:
-    fields = {"kind": query.kind, "engine": query.engine_id, "tenant": query.tenant}
+    fields = {
+        "kind": query.kind,
+        "engine": query.engine_id,
+        "account": query.account,
+        "tenant": query.tenant,
+    }
     given = {name: value for name, value in fields.items() if value is not None}
     return filter_from_form({"state": list(query.states), "deleted": query.deleted, **given, **query.times})
 

@@ -43,6 +43,21 @@ class Instant(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
+class Ahead(click.ParamType[str]):
+    """A time to come: 2030-01-31T12:00:00Z, or a duration from now, with or without a sign: 2h, +2h."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """RFC 3339 text in UTC."""
+        text = str(value).strip()
+        try:
+            parse_duration(text)
+        except ValueError:
+            return INSTANT.convert(text, param, ctx)
+        return INSTANT.convert(f"+{text}", param, ctx)
+
+
 class JsonObject(click.ParamType[Mapping[str, object]]):
     """A JSON object, or @FILE that holds one."""
 
@@ -102,6 +117,7 @@ class ByteSize(click.ParamType[int]):
 
 DURATION: Final = Duration()
 INSTANT: Final = Instant()
+AHEAD: Final = Ahead()
 BYTES: Final = ByteSize()
 JSON_OBJECT: Final = JsonObject()
 FALL_BACK: Final = FallBack()

@@ -195,6 +195,7 @@ def _filter(query: JobQuery) -> dict[str, str | int | None]:
         "state": _joined(query.states),
         "kind": query.kind,
         "engine": query.engine_id,
+        "account": query.account,
         "tenant": query.tenant,
         "deleted": _flag(query.deleted),
         "fields": _joined(query.fields),

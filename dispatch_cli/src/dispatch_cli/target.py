@@ -39,6 +39,7 @@ class JobQuery:
     states: Sequence[str] = ()
     kind: str | None = None
     engine_id: str | None = None
+    account: str | None = None
     tenant: str | None = None
     deleted: bool = False
     times: Mapping[str, str] = field(factory=dict)

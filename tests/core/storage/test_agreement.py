@@ -43,7 +43,9 @@ TIMES = st.none() | SMALL
 LARGE = st.integers(-(2**63), 2**63 - 1)
 PLACES = st.builds(Ready, st.sampled_from(["open", "engine:e"]), st.sampled_from(["x", "y", "é"]), SMALL,
                    SMALL | LARGE, st.integers(0, 9), st.floats(0, 1e9))  # fmt: skip
-SPECS = st.builds(JobSpec, kind=st.sampled_from(["k", "l"]), priority=SMALL)
+SPECS = st.builds(
+    JobSpec, kind=st.sampled_from(["k", "l"]), priority=SMALL, account=st.sampled_from([None, "a", "1", "e"])
+)
 
 JOBS = st.builds(
     a_job, KEYS, tenant=st.sampled_from(["t", "u"]), state=st.sampled_from(list(JobState)), spec=SPECS,

@@ -24,6 +24,8 @@ _CLEARED: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "requirements": {"requirements": []},
         "ladder": {"ladder": []},
         "pool": {"pool": None},
+        "account": {"account": None},
+        "deadline": {"deadline": None},
         "note": {"note": ""},
     }
 )

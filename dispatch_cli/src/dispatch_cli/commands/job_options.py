@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 from attrs import frozen
 
-from dispatch_cli.parameter_types import DURATION, FALL_BACK, INSTANT
+from dispatch_cli.parameter_types import AHEAD, DURATION, FALL_BACK, INSTANT
 
 F = TypeVar("F", bound=Callable[..., object])
 _PLACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -23,6 +23,10 @@ _COMMON: Final = (
                  help="Loosen the wish if nobody took the job for so long: '10m any' (no requirements), "
                       "'20m require ffmpeg >= 6', '30m codec=h264; crf=23' (repeatable, each later)."),
     click.option("--pool", metavar="POOL_ID", help="The storage pool it writes to."),
+    click.option("--account", metavar="NAME", help="Whose share of the fleet it uses."),
+    click.option("--deadline", type=AHEAD, metavar="TIME", help="When it should be done: a time, or 2h from now."),
+    click.option("--hard-deadline/--soft-deadline", "hard_deadline", default=None,
+                 help="A hard deadline moves it forward; a soft one is only reported [soft]."),
     click.option("--max-attempts", type=int, metavar="N", help="Give up after so many attempts."),
     click.option("--max-retries", type=int, metavar="N", help="The same without counting the first."),
     click.option("--queue-ttl", type=DURATION, metavar="DURATION", help="Fail if it was not granted after this long."),
@@ -44,6 +48,9 @@ class JobOptions:
     requirements: tuple[str, ...]
     ladder: tuple[Mapping[str, object], ...]
     pool: str | None
+    account: str | None
+    deadline: str | None
+    hard_deadline: bool | None
     max_attempts: int | None
     max_retries: int | None
     queue_ttl: float | None
@@ -62,6 +69,8 @@ class JobOptions:
             requirements=list(self.requirements) or None,
             ladder=list(self.ladder) or None,
             pool=self.pool,
+            account=self.account,
+            deadline=said(at=self.deadline, hard=self.hard_deadline) or None,
             retry=said(max_attempts=self.max_attempts) or None,
             max_retries=self.max_retries,
             timeouts=timeouts or None,

@@ -29,6 +29,7 @@ STATE_STYLES: Final[Mapping[str, str]] = MappingProxyType(
         "cancelled": "dim",
     }
 )
+_LATE: Final = "missed"
 _WHOLE_ID: Final = 30
 _SHORT_ID: Final = 12
 _VERDICT_STYLES: Final[Mapping[str, str]] = MappingProxyType(
@@ -89,6 +90,8 @@ def show_jobs(page: Form, now: datetime) -> None:
             f"{job['attempts_used']}/{job['max_attempts_effective']}",
             relative(job["created_at"], now),
             job["engine_id"] or "",
+            job["account"] or "",
+            _due(job, now),
             what(job),
         )
         for job in page["jobs"]
@@ -97,7 +100,11 @@ def show_jobs(page: Form, now: datetime) -> None:
         show(cell("No jobs."))
         return
     show(
-        listing(("id", "state", "#prio", "#tries", "created", "engine", "work"), rows, whole=("id", "state"))
+        listing(
+            ("id", "state", "#prio", "#tries", "created", "engine", "account", "deadline", "work"),
+            rows,
+            whole=("id", "state"),
+        )
     )
     if page.get("next_cursor"):
         show(cell("There are more: --all, or --limit N", "dim"))
@@ -124,6 +131,8 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("requires", "; ".join(job["requirements"])),
         *_ladder(job, now),
         ("pool", job["pool"]),
+        ("account", job["account"]),
+        ("deadline", _deadline(job, now)),
         ("priority", str(job["priority"])),
         ("attempts", f"{job['attempts_used']} of {_permitted(job)}"),
         ("limits", ", ".join(limits)),
@@ -155,6 +164,29 @@ def _ladder(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("asked for", at_first),
         ("falls back at", _when(job["falls_back_at"], now)),
     ]
+
+
+def _deadline(job: Form, now: datetime) -> Text | str | None:
+    """When it should be done, and whether it was or can still be."""
+    deadline = job["deadline"]
+    if deadline is None:
+        return None
+    text = f"{'hard' if deadline['hard'] else 'soft'}, {_when(deadline['at'], now)}"
+    return cell(f"{text}, {_LATE}", "red") if late(job, now) else text
+
+
+def _due(job: Form, now: datetime) -> Text | str:
+    """The deadline in a list: how far it is, or that it is missed; of what was in time, nothing."""
+    if late(job, now):
+        return cell(_LATE, "red")
+    return "" if job["deadline"] is None or job["ended_at"] else relative(job["deadline"]["at"], now)
+
+
+def late(job: Form, now: datetime) -> bool:
+    """Whether its deadline is missed: it ended too late, or is open when it should be done."""
+    if job["deadline"] is None or job["ended_at"] is not None:
+        return bool(job["deadline_missed"])
+    return datetime.fromisoformat(job["deadline"]["at"]) < now
 
 
 def _permitted(job: Form) -> str:

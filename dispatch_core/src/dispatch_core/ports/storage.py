@@ -30,6 +30,7 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
         "state": lambda job: job.state.value,
         "kind": lambda job: job.spec.kind,
         "engine_id": lambda job: job.engine_id,
+        "account": lambda job: job.spec.account,
         "deleted": lambda job: "no" if job.deleted_us is None else "yes",
         "created_us": lambda job: job.created_us,
         "updated_us": lambda job: job.updated_us,

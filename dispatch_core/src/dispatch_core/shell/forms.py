@@ -16,6 +16,7 @@ from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, FallAh
 from dispatch_core.ports.storage import Recorded
 from dispatch_core.shell.bulk import BulkReport
 from dispatch_core.shell.parse import parse
+from dispatch_core.shell.pointing import DEADLINE, pointing_at
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
 from dispatch_core.vocabulary.bounds import within_64_bits
@@ -23,18 +24,23 @@ from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
 from dispatch_core.vocabulary.commands import Edit
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Job, JobError, JobSize, JobSpec, Wish
+from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Deadline, Job, JobError, JobSize, JobSpec, Wish
 from dispatch_core.vocabulary.keys import Key
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.windows import Window
 
 Form = dict[str, Any]
-MERGEABLE = ("retry", "timeouts", "size", "parameters")
+MERGEABLE = ("retry", "timeouts", "size", "deadline", "parameters")
 
 
 def instant(us: int | None) -> str | None:
     """RFC 3339 text of an instant, microseconds kept."""
     return None if us is None else to_datetime(us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def seconds(us: int | None) -> float | None:
+    """Microseconds as seconds."""
+    return None if us is None else us / SECOND_US
 
 
 def parse_instant(text: object, path: str) -> int:
@@ -54,12 +60,13 @@ def parse_instant(text: object, path: str) -> int:
 
 
 def spec_from_form(data: object, *, priority: int = 0) -> JobSpec:
-    """A job spec from its edge form. ``not_before``, ``max_retries`` and some of ``size`` are edge names.
+    """A job spec from its edge form. ``not_before``, ``deadline.at``, ``max_retries`` and some of ``size`` are edge names.
 
     ``priority`` is what one gets that names none: that of the dispatcher's settings.
     """
     stored = _to_stored(data)
-    return parse(JobSpec, {"priority": priority, **stored} if isinstance(stored, Mapping) else stored)
+    with pointing_at(DEADLINE):
+        return parse(JobSpec, {"priority": priority, **stored} if isinstance(stored, Mapping) else stored)
 
 
 def edit_from_form(data: object) -> Edit:
@@ -90,6 +97,8 @@ def _to_stored(data: object) -> object:
         stored["not_before_us"] = None if at is None else parse_instant(at, "/not_before")
     if isinstance(stored.get("size"), Mapping):
         stored["size"] = _size_to_stored(stored["size"])
+    if isinstance(stored.get("deadline"), Mapping):
+        stored["deadline"] = _deadline_to_stored(stored["deadline"])
     if "max_retries" in stored:
         stored["retry"] = _retry_to_stored(stored.pop("max_retries"), stored.get("retry") or {})
     return stored
@@ -108,6 +117,16 @@ def _retry_to_stored(retries: object, retry: object) -> object:
         message = "says the same as retry.max_attempts, which counts the first attempt, too; give one"
         raise InvalidCommandError([FieldProblem("/max_retries", message)])
     return {**retry, "max_attempts": retries + 1}
+
+
+def _deadline_to_stored(deadline: Mapping[str, object]) -> Form:
+    stored = dict(deadline)
+    if "at_us" in stored:
+        message = "is not a known field; did you mean 'at'?"
+        raise InvalidCommandError([FieldProblem("/deadline/at_us", message)])
+    if "at" in stored:
+        stored["at_us"] = parse_instant(stored.pop("at"), "/deadline/at")
+    return stored
 
 
 def _size_to_stored(size: Mapping[str, object]) -> Form:
@@ -186,6 +205,9 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "asked": None if job.asked is None else _wish_form(job.asked),
         "falls_back_at": instant(job.fall_at_us),
         "pool": spec.pool,
+        "account": spec.account,
+        "deadline": None if spec.deadline is None else deadline_form(spec.deadline),
+        "deadline_missed": job.deadline_missed,
         "retry": _all(spec.retry),
         "max_attempts_effective": min(spec.retry.max_attempts, attempts_cap),
         "timeouts": _all(spec.timeouts),
@@ -209,6 +231,11 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "result": job.result,
         "error": error_form(job.error),
     }
+
+
+def deadline_form(deadline: Deadline) -> Form:
+    """When a job should be done."""
+    return {"at": instant(deadline.at_us), "hard": deadline.hard}
 
 
 def _wish_form(wish: Wish) -> Form:
@@ -258,6 +285,8 @@ def attempt_form(attempt: Attempt) -> Form:
         "progress_at": instant(attempt.progress_at_us),
         "error": error_form(attempt.error),
         "usage": attempt.usage,
+        "estimate_s": seconds(attempt.estimate_us),
+        "took_s": seconds(attempt.took_us),
     }
 
 

@@ -83,6 +83,7 @@ class JobFilter:
     state: Annotated[tuple[JobState, ...], Length(0, 50)] = ()
     kind: Values = ()
     engine: Values = ()
+    account: Values = ()
     tenant: Values = ()
     deleted: bool = False
     created_since: Time = None
@@ -96,6 +97,7 @@ class JobFilter:
             "state": tuple(state.value for state in self.state),
             "kind": self.kind,
             "engine_id": self.engine,
+            "account": self.account,
             "tenant": self.tenant,
             "deleted": ("yes",) if self.deleted else (),
         }
@@ -120,7 +122,7 @@ class JobFilter:
 def filter_from_form(data: object, path: str = "") -> JobFilter:
     """A filter from JSON; one value may stand without a list. Raises InvalidCommandError, pointing below ``path``."""
     if isinstance(data, Mapping):
-        several = ("state", "kind", "engine", "tenant")
+        several = ("state", "kind", "engine", "account", "tenant")
         data = {
             name: [each] if name in several and isinstance(each, str) else each for name, each in data.items()
         }

@@ -17,6 +17,8 @@ TIMES: Mapping[str, str] = {
 """Times as text, by the instants they become."""
 RETRIES: Mapping[str, str] = {"/retry/max_attempts": "/max_retries"}
 
+DEADLINE: Mapping[str, str] = {"/deadline/at_us": "/deadline/at"}
+
 
 @contextmanager
 def pointing_at(names: Mapping[str, str]) -> Iterator[None]:
@@ -30,4 +32,4 @@ def pointing_at(names: Mapping[str, str]) -> Iterator[None]:
 
 def names_used(data: object) -> Mapping[str, str]:
     """The pointers of an edit as its form says them: the number of retries has two names."""
-    return RETRIES if isinstance(data, Mapping) and "max_retries" in data else {}
+    return {**DEADLINE, **RETRIES} if isinstance(data, Mapping) and "max_retries" in data else DEADLINE

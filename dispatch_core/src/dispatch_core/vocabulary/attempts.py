@@ -74,6 +74,11 @@ class Attempt:
         return f"{self.incarnation}.{self.number}"
 
     @property
+    def took_us(self) -> int | None:
+        """From grant to end; None while it runs."""
+        return None if self.ended_us is None else self.ended_us - self.granted_us
+
+    @property
     def due_us(self) -> int | None:
         """When tick must look at it: lease end, run limit or no-progress limit, whichever is first."""
         if self.ended_us is not None:

@@ -12,6 +12,8 @@ from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Grammar, Json, Lengt
 from dispatch_core.vocabulary.denials import DenialCommand
 from dispatch_core.vocabulary.engines import Benchmark, EngineId, Profile, WantedState
 from dispatch_core.vocabulary.jobs import (
+    AccountName,
+    Deadline,
     Instant,
     JobError,
     JobSize,
@@ -52,7 +54,7 @@ UNSET = Unset()
 class Edit:
     """What an edit changes; what is UNSET stays.
 
-    ``merge`` holds JSON merge patches (RFC 7396) for retry, timeouts, size and parameters, in their plain
+    ``merge`` holds JSON merge patches (RFC 7396) for retry, timeouts, size, deadline and parameters, in their plain
     form: what a patch does not name stays as the job has it, null goes back to the default.
     """
 
@@ -66,6 +68,8 @@ class Edit:
     ladder: Ladder | Unset = UNSET
     size: JobSize | Unset = UNSET
     pool: PoolId | None | Unset = UNSET
+    account: AccountName | None | Unset = UNSET
+    deadline: Deadline | None | Unset = UNSET
     merge: Annotated[Mapping[str, object], Json()] = field(factory=dict)
 
     @property

@@ -14,6 +14,7 @@ Text = Annotated[str, Length(1, 255)]
 Note = Annotated[str, Length(0, 1_000)]
 Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 PoolId = Annotated[str, Length(1, 64), NAME]
+AccountName = Annotated[str, Length(1, 100)]
 Natural = Annotated[int, Bound(0, INT_MAX)]
 Requirements = Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)]
 ATTEMPTS_MAX = 100
@@ -111,7 +112,7 @@ class JobSpec:
     requirements: Requirements = ()
     ladder: Ladder = ()
     pool: PoolId | None = None
-    account: Annotated[str, Length(1, 100)] | None = None
+    account: AccountName | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     deadline: Deadline | None = None
@@ -232,6 +233,14 @@ class Job:
     def key(self) -> str:
         """The id under which the store keeps it."""
         return self.id
+
+    @property
+    def deadline_missed(self) -> bool | None:
+        """Whether it ended too late, or failed; None without a deadline, while it is open, and if cancelled."""
+        deadline = self.spec.deadline
+        if deadline is None or self.ended_us is None or self.state is JobState.CANCELLED:
+            return None
+        return self.state is not JobState.COMPLETED or self.ended_us > deadline.at_us
 
     @property
     def cancel_asked(self) -> bool:

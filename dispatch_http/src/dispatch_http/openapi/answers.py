@@ -55,6 +55,14 @@ class Pin:
 
 
 @frozen(kw_only=True)
+class JobDeadline:
+    """When a job should be done; a hard one moves it forward."""
+
+    at: Instant
+    hard: bool
+
+
+@frozen(kw_only=True)
 class Job:
     """One durable unit of work, as it is now. ``version`` is its entity tag."""
 
@@ -71,6 +79,9 @@ class Job:
     asked: Wish | None
     falls_back_at: Instant | None
     pool: str | None
+    account: str | None
+    deadline: JobDeadline | None
+    deadline_missed: bool | None
     retry: Retry
     max_attempts_effective: int
     timeouts: Timeouts
@@ -120,6 +131,8 @@ class Attempt:
     progress_at: Instant
     error: JobError | None
     usage: JsonObject | None
+    estimate_s: float | None
+    took_s: float | None
 
 
 @frozen

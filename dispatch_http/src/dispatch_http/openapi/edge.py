@@ -16,6 +16,11 @@ _START = {
         "description": "not to be granted before; RFC 3339 with a zone, such as 2030-01-31T12:00:00Z",
     }
 }
+_DEADLINE_AT = {
+    "type": "string",
+    "format": "date-time",
+    "description": "when it should be done; RFC 3339 with a zone, such as 2030-01-31T12:00:00Z",
+}
 _NATURAL = {"type": ["integer", "null"], "minimum": 0, "maximum": 2**63 - 1}
 _Grantable = Annotated[
     str, Keywords({"enum": [scope.value for scope in Scope if scope is not Scope.OPERATOR]})
@@ -37,13 +42,14 @@ EDGE: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("Assignment", "until"): {"until": Instant | None},
     ("ManyJobs", "filter"): {"filter": JobFilter},
     ("JobFilter", "state"): {"state": Annotated[tuple[JobState, ...], Length(1, 50)] | JobState},
-    **{("JobFilter", name): {name: _ONE_OR_MORE} for name in ("kind", "engine", "tenant")},
+    **{("JobFilter", name): {name: _ONE_OR_MORE} for name in ("kind", "engine", "account", "tenant")},
     **{
         ("JobFilter", name): {name: Instant | None}
         for name in ("created_since", "created_until", "updated_since", "updated_until")
     },
     ("JobSpec", "not_before_us"): _START,
     ("Edit", "not_before_us"): _START,
+    ("Deadline", "at_us"): {"at": _DEADLINE_AT},
     ("Edit", "merge"): {},
     ("JobSize", "size_bytes"): {
         "size_bytes": {**_NATURAL, "format": "int64"},
@@ -70,6 +76,9 @@ WORDS: Mapping[tuple[str, str], str] = {
     ("JobSpec", "parameters"): "what an engine needs to know; for `transcode` see TranscodeParameters",
     ("JobSpec", "requirements"): "terms `fact op value`, such as `encoder has libx265`; `prefer` before one "
     "makes it a preference",
+    ("JobSpec", "account"): "whose share of the fleet it uses",
+    ("JobSpec", "deadline"): "when it should be done; `deadline_missed` says in the end whether it was",
+    ("Deadline", "hard"): "it moves the job forward; a soft one is only reported",
     ("JobSpec", "ladder"): "steps in which the wish becomes looser while nobody takes the job",
     (
         "LadderStep",

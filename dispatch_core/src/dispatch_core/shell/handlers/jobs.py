@@ -30,7 +30,16 @@ from dispatch_core.vocabulary.errors import (
     LimitExceededError,
 )
 from dispatch_core.vocabulary.events import JobSubmitted
-from dispatch_core.vocabulary.jobs import Job, JobSize, JobSpec, JobState, LadderStep, Retry, Timeouts
+from dispatch_core.vocabulary.jobs import (
+    Deadline,
+    Job,
+    JobSize,
+    JobSpec,
+    JobState,
+    LadderStep,
+    Retry,
+    Timeouts,
+)
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 
@@ -169,7 +178,12 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
     return workspace.decided(job, events, context)
 
 
-_MERGED: Mapping[str, type] = {"retry": Retry, "timeouts": Timeouts, "size": JobSize}
+_MERGED: Mapping[str, type] = {
+    "retry": Retry,
+    "timeouts": Timeouts,
+    "size": JobSize,
+    "deadline": Deadline,
+}
 
 
 def _merged(job: Job, edit: Edit) -> Edit:

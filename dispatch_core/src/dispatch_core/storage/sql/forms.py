@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, String, Table, cast, func, literal_column
+from sqlalchemy import ColumnElement, String, Table, Text, cast, func, literal_column
 
 from dispatch_core.ports.storage import QUERY_FIELDS, Scalar
 from dispatch_core.shell.wire import from_plain, loads, to_plain
@@ -78,7 +78,7 @@ def job_form() -> Form:
         table=schema.jobs,
         values=_job_values,
         record=_job,
-        fields={name: columns[name] for name in QUERY_FIELDS[RecordType.JOB]},
+        fields={name: _job_column(name) for name in QUERY_FIELDS[RecordType.JOB]},
         key_columns=("id",),
         key_text=columns.id,
         split=lambda key: (key,),
@@ -89,6 +89,12 @@ def job_form() -> Form:
         lean_values=_moving_values,
         stamp=slice(1, 8),
     )
+
+
+def _job_column(name: str) -> ColumnElement[Any]:
+    # The account has no column and no index: few lists ask for it, and those are read by age or state anyway.
+    account = func.json_extract(schema.jobs.c.spec, "$.account", type_=Text)
+    return account if name == "account" else schema.jobs.c[name]
 
 
 def _first(row: Row) -> str:

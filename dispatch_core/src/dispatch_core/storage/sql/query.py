@@ -14,7 +14,7 @@ from dispatch_core.storage.sql.forms import Form, dumps
 from dispatch_core.storage.sql.statements import Statement, among, compiled
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 
-NULLABLE = frozenset({"engine_id"})
+NULLABLE = frozenset({"engine_id", "account"})
 _LAST = "\U0010ffff" * 8
 """Behind a prefix, this sorts after whatever a key goes on with."""
 SHAPES_MAX = 500

@@ -100,6 +100,9 @@ OF_ENGINES = Parameter(
 FILTERS = (
     Parameter("state", tuple[JobState, ...], "Only jobs in one of these states."),
     Parameter("kind", tuple[Text, ...], "Only jobs of one of these kinds."),
+    Parameter(
+        "account", tuple[Annotated[str, Length(1, 100)], ...], "Only jobs charged to one of these accounts."
+    ),
     Parameter("tenant", tuple[Text, ...], "Only jobs of one of these tenants."),
     flag("deleted", "Soft-deleted jobs instead of the others."),
     Parameter("created_since", Instant, "Submitted then or later."),
