@@ -60,6 +60,7 @@ class Heads:
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
         self._windows: dict[Bucket, Window | None] | None = None
+        self._unread: dict[Bucket, None] = {}
         self._firsts: dict[Bucket, OrderKey] = {}
         self._order: SortedList[tuple[OrderKey, Bucket]] = SortedList()
         self._cursors: dict[tuple[str, Bucket], OrderKey] = {}
@@ -84,9 +85,16 @@ class Heads:
             self._firsts[bucket] = first
             self._order.add((first, bucket))
 
-    def in_order(self) -> list[tuple[OrderKey, Bucket]]:
-        """Every bucket that was read, the one with the first job of all first."""
-        return list(self._order)
+    def in_order(self) -> Iterator[tuple[OrderKey, Bucket]]:
+        """Every bucket that was read, the one with the first job of all first; good until the next change."""
+        return iter(self._order)
+
+    def unread(self, transaction: Transaction) -> Collection[Bucket]:
+        """The buckets whose first jobs are not known."""
+        if self._windows is None:
+            self._windows = dict.fromkeys(transaction.buckets())
+            self._unread = dict.fromkeys(self._windows)
+        return self._unread.keys()
 
     def remember(self, changes: Sequence[Change]) -> None:
         """Take over committed jobs."""
@@ -115,6 +123,7 @@ class Heads:
             del self._windows[bucket]
         else:
             self._windows[bucket] = None  # there may be more behind: read at the next claim
+            self._unread[bucket] = None
 
     def _enter(self, job: Job) -> None:
         assert self._windows is not None
@@ -145,8 +154,8 @@ class Heads:
 
     def buckets(self, transaction: Transaction) -> Collection[Bucket]:
         """Every bucket that has ready jobs as far as is known."""
-        if self._windows is None:
-            self._windows = dict.fromkeys(transaction.buckets())
+        self.unread(transaction)
+        assert self._windows is not None
         return self._windows.keys()
 
     def warm(self, transaction: Transaction, buckets: Collection[Bucket]) -> None:
@@ -157,6 +166,7 @@ class Heads:
             return
         found = transaction.heads(missing, WINDOW)
         for bucket in missing:
+            self._unread.pop(bucket, None)
             jobs = found.get(bucket, ())
             if jobs:
                 self._windows[bucket] = Window(jobs, whole=len(jobs) < WINDOW)

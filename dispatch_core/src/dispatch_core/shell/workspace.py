@@ -197,19 +197,16 @@ class Workspace:
         ``reader`` names who asks: the engine and its version.
         """
         heads = self.house.heads
-        heads.warm(self.transaction, [each for each in heads.buckets(self.transaction) if serves(each[0])])
+        heads.warm(self.transaction, [each for each in heads.unread(self.transaction) if serves(each[0])])
         for bucket in self._stale:
             self._firsts[bucket] = next(self._run(bucket, reader), None)
         self._stale.clear()
-        changed = sorted(
-            (rank_of(job), bucket)
-            for bucket, job in self._firsts.items()
-            if job is not None and serves(bucket[0])
-        )
-        unchanged = [each for each in heads.in_order() if each[1] not in self._firsts and serves(each[1][0])]
+        changed = sorted((rank_of(job), bucket) for bucket, job in self._firsts.items() if job is not None)
+        unchanged = (each for each in heads.in_order() if each[1] not in self._firsts)
         for rank, bucket in merge(unchanged, changed) if changed else unchanged:
-            first = self._firsts.get(bucket) or heads.first(bucket, rank)
-            yield rank, bucket, first, partial(self._behind, bucket, reader)
+            if serves(bucket[0]):
+                first = self._firsts.get(bucket) or heads.first(bucket, rank)
+                yield rank, bucket, first, partial(self._behind, bucket, reader)
 
     def _behind(self, bucket: Bucket, reader: str) -> Iterator[Job]:
         return islice(self._run(bucket, reader), 1, None)

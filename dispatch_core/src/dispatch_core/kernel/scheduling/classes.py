@@ -9,7 +9,7 @@ from attrs import frozen
 
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.facts import Catalogue, Term, parse_term
+from dispatch_core.vocabulary.facts import VOLATILE_FACTS, Catalogue, FactType, Term, parse_term
 from dispatch_core.vocabulary.ids import crockford
 from dispatch_core.vocabulary.jobs import Job, JobSpec
 from dispatch_core.vocabulary.kinds import JobKind
@@ -22,7 +22,8 @@ _MEASURED_MAX = 50_000
 class SchedulingClass:
     """What its jobs share: owner, kind, task class, requirement terms, pool, and whether they count as large.
 
-    ``nominal_us`` is the kind's guess for one unit of work, where no engine says better.
+    ``nominal_us`` is the kind's guess for one unit of work, where no engine says better; ``moving`` are the
+    required terms over facts that move with each heartbeat.
     """
 
     id: str
@@ -33,6 +34,7 @@ class SchedulingClass:
     large: bool
     pool: str | None = None
     nominal_us: float = 1_000_000.0
+    moving: tuple[Term, ...] = ()
 
 
 def parse_requirements(texts: tuple[str, ...], catalogue: Catalogue) -> tuple[Term, ...]:
@@ -91,6 +93,10 @@ class Classifier:
         return found
 
 
+def _moves(term: Term) -> bool:
+    return term.fact in VOLATILE_FACTS and not term.preferred and term.type is not FactType.VERSION
+
+
 def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
     tenant, name, task_class, needs, large, pool = signature
     assert isinstance(needs, tuple)
@@ -107,4 +113,5 @@ def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
         large=bool(large),
         pool=None if pool is None else str(pool),
         nominal_us=kind.nominal_s_per_unit * SECOND_US,
+        moving=tuple(term for text, term in sorted(terms.items()) if _moves(term)),
     )

@@ -18,20 +18,38 @@ from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.jobs import Bucket, Job, OrderKey, group_of_lane, rank_of
+from dispatch_core.vocabulary.jobs import OPEN_LANE, Bucket, Job, OrderKey, engine_lane, group_lane, rank_of
 
 WAITS_FOR_BETTER = "waits-for-better"
 _REMEMBERED_MAX = 5_000
 _RUNNERS_UP = 3
+LOOK_MIN = 8
+"""Heads looked at in any case, so that a grant has runners-up to tell of."""
+
+
+@frozen
+class Match:
+    """What holds for all jobs of a class on one engine: who may not, how much later, and µs per unit."""
+
+    wanted: SchedulingClass
+    barred: tuple[Reason, ...]
+    penalty_us: int
+    here: float
+    best: float
+
+    def estimate(self, units: float) -> Estimate:
+        """How long a job of so many units takes here, and on the best engine alive."""
+        here_us = length_us(units, self.here)
+        return Estimate(here_us, min(here_us, length_us(units, self.best)))
 
 
 @frozen
 class Scored:
     """A job that may go to the engine, and its rank among the others: (band, lateness, id)."""
 
-    job: Job
     rank: tuple[int, int, str]
-    candidate: Candidate
+    job: Job
+    here_us: int
 
 
 Front = tuple[OrderKey, Bucket, Job, Callable[[], Iterator[Job]]]
@@ -77,22 +95,30 @@ class Matcher:
     def estimate(self, job: Job, engine: Engine, outlook: Outlook) -> Estimate:
         """How long the job takes on this engine and on the best one alive that may run it."""
         wanted, units = self._classifier.measured(job)
-        here = length_us(units, outlook.rate_on(wanted, engine))
-        best = outlook.best_rate(wanted)
-        return Estimate(here, here if best is None else min(here, length_us(units, best)))
+        return self.match(wanted, engine, outlook).estimate(units)
+
+    def match(self, wanted: SchedulingClass, engine: Engine, outlook: Outlook) -> Match:
+        """What holds for a class on an engine."""
+        barred = self.admits(wanted, engine)
+        penalty = 0 if barred else sum(rule.penalty_us(wanted, engine) for rule in self._rules)
+        here, best = outlook.rate_on(wanted, engine), outlook.best_rate(wanted)
+        return Match(wanted, barred, penalty, here, here if best is None else best)
 
     def elsewhere(self, job: Job, engine: Engine, outlook: Outlook, now: int) -> Route | None:
         """The group this engine leaves the job to, if it does."""
-        assert job.ready is not None
-        group = group_of_lane(job.ready.lane)
-        if group is None or group in outlook.groups_of(engine.id):
-            return None
         wanted, units = self._classifier.measured(job)
-        route = outlook.elsewhere(wanted, job, units, now)
-        if route is None:
+        here_us = self.match(wanted, engine, outlook).estimate(units).here_us
+        return self._left_to(job, wanted, units, here_us, _Look(engine, outlook, now))
+
+    def _left_to(
+        self, job: Job, wanted: SchedulingClass, units: float, here_us: int, look: _Look
+    ) -> Route | None:
+        assert job.ready is not None
+        lane = job.ready.lane
+        if lane in look.own_lanes:
             return None
-        here_us = length_us(units, outlook.rate_on(wanted, engine))
-        return route if self._policy.leaves(job, here_us, route) else None
+        route = look.outlook.elsewhere(wanted, job, units, look.now)
+        return route if route is not None and self._policy.leaves(job, here_us, route) else None
 
     def choose(
         self, view: EngineView, fronts: Iterable[Front], outlook: Outlook, now: int
@@ -100,69 +126,85 @@ class Matcher:
         """The job this engine should get: the one that counts as late first among the heads it may run.
 
         ``fronts`` come in rank order. No job counts as late before its order key, so the look ends where
-        none behind could come before those found.
+        none behind could come before the best found; the runners-up are those met on the way.
         """
-        refused: Counter[str] = Counter()
+        look = _Look(view.engine, outlook, now)
         found: list[Scored] = []
-        worst: tuple[int, int, str] | None = None
-        for rank, _, first, rest in fronts:
-            if worst is not None and rank > worst:
+        for place, (rank, _, first, rest) in enumerate(fronts):
+            if place >= LOOK_MIN and found and rank > found[0].rank:
                 break
-            scored = self._first_fit(first, rest, view, outlook, now, refused)
+            scored = self._first_fit(first, rest, view, look)
             if scored is not None:
-                insort(found, scored, key=lambda each: each.rank)
-                del found[1 + _RUNNERS_UP :]
-                worst = found[-1].rank if len(found) > _RUNNERS_UP else None
+                insort(found, scored, key=_rank)
+        chosen = [self._candidate(scored, view.engine) for scored in found[: 1 + _RUNNERS_UP]]
         explanation = ClaimExplanation(
             engine_id=view.engine.id,
             at_us=now,
-            chosen=found[0].candidate if found else None,
-            runners_up=tuple(scored.candidate for scored in found[1:]),
-            refused=dict(sorted(refused.items())),
+            chosen=chosen[0] if chosen else None,
+            runners_up=tuple(chosen[1:]),
+            refused=dict(sorted(look.refused.items())),
         )
         return (found[0].job if found else None), explanation
 
     def _first_fit(
-        self,
-        first: Job,
-        rest: Callable[[], Iterator[Job]],
-        view: EngineView,
-        outlook: Outlook,
-        now: int,
-        refused: Counter[str],
+        self, first: Job, rest: Callable[[], Iterator[Job]], view: EngineView, look: _Look
     ) -> Scored | None:
-        wanted = self._classifier.of(first)
-        if barred := self.admits(wanted, view.engine):
-            refused.update({reason.code for reason in barred})
-            return None
         job: Job | None = first
         behind: Iterator[Job] | None = None
         while job is not None:
-            misfits = self._misfits(job, wanted, view, outlook)
-            if not misfits:
-                if self.elsewhere(job, view.engine, outlook, now) is None:
-                    return self._scored(job, wanted, view, outlook)
-                refused[WAITS_FOR_BETTER] += 1
-                return None  # those behind it wait for the same group, and longer
-            refused.update({reason.code for reason in misfits})
-            outlook.unfit(job.id)
-            behind = behind or rest()
-            job = next(behind, None)
+            wanted, units = self._classifier.measured(job)
+            match = look.matches.get(wanted.id)
+            if match is None:
+                match = look.matches[wanted.id] = self.match(wanted, view.engine, look.outlook)
+            if match.barred:
+                look.refused.update({reason.code for reason in match.barred})
+                return None
+            if misfits := self._misfits(job, wanted, view, look.outlook):
+                look.refused.update({reason.code for reason in misfits})
+                look.outlook.unfit(job.id)
+                behind = behind or rest()
+                job = next(behind, None)
+                continue
+            return self._scored(job, match, units, look)
         return None
 
-    def _scored(self, job: Job, wanted: SchedulingClass, view: EngineView, outlook: Outlook) -> Scored:
+    def _scored(self, job: Job, match: Match, units: float, look: _Look) -> Scored | None:
         assert job.ready is not None
-        estimate = self.estimate(job, view.engine, outlook)
-        penalty = sum(rule.penalty_us(wanted, view.engine) for rule in self._rules)
-        score = self._policy.lateness(job, estimate) + penalty
-        candidate = Candidate(
-            job_id=job.id,
+        estimate = match.estimate(units)
+        if self._left_to(job, match.wanted, units, estimate.here_us, look) is not None:
+            look.refused[WAITS_FOR_BETTER] += 1
+            return None  # those behind it wait for the same group, and longer
+        score = self._policy.lateness(job, estimate) + match.penalty_us
+        return Scored((job.ready.band, score, job.id), job, estimate.here_us)
+
+    def _candidate(self, scored: Scored, engine: Engine) -> Candidate:
+        ready, score = scored.job.ready, scored.rank[1]
+        assert ready is not None
+        return Candidate(
+            job_id=scored.job.id,
             score=score,
-            order_key=job.ready.order_key,
-            penalty_us=score - job.ready.order_key,
-            estimate_s=estimate.here_us / SECOND_US,
+            order_key=ready.order_key,
+            penalty_us=score - ready.order_key,
+            estimate_s=scored.here_us / SECOND_US,
         )
-        return Scored(job, (job.ready.band, score, job.id), candidate)
+
+
+class _Look:
+    """One engine's look at the heads: what it has found out on the way."""
+
+    __slots__ = ("matches", "now", "outlook", "own_lanes", "refused")
+
+    def __init__(self, engine: Engine, outlook: Outlook, now: int) -> None:
+        self.outlook, self.now = outlook, now
+        self.own_lanes = {
+            OPEN_LANE, engine_lane(engine.id), *(group_lane(name) for name in outlook.groups_of(engine.id))
+        }  # fmt: skip
+        self.refused: Counter[str] = Counter()
+        self.matches: dict[str, Match] = {}
+
+
+def _rank(scored: Scored) -> tuple[int, int, str]:
+    return scored.rank
 
 
 def in_rank_order(runs: Iterable[Sequence[Job]]) -> list[Front]:

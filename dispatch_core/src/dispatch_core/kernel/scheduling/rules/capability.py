@@ -33,8 +33,10 @@ class CapabilityRule:
 
     def fits(self, job: Job, wanted: SchedulingClass, view: EngineView) -> Sequence[Reason]:
         """The facts that move with each heartbeat."""
-        moving = [term for term in _required(wanted) if term.fact in VOLATILE_FACTS]
-        return [reason for term in moving if (reason := unmet(term, view.fact(term.fact), volatile=True))]
+        if not wanted.moving:
+            return ()
+        facts = ((term, view.fact(term.fact)) for term in wanted.moving)
+        return [reason for term, value in facts if (reason := unmet(term, value, volatile=True))]
 
     def penalty_us(self, wanted: SchedulingClass, engine: Engine) -> int:
         """One minute per preferred term it does not meet."""
