@@ -19,6 +19,7 @@ ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
 )
 COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py", "tests/http/test_logs.py"
 VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
+BLAME, FAILURES = "tests/core/kernel/test_blame.py", "tests/core/shell/test_failures.py"
 LADDER = "tests/core/kernel/test_ladder.py"
 LAWS = "tests/core/storage/test_laws.py"
 SIMULATION = "dispatch_core/simulation"
@@ -88,8 +89,8 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("a requeued job keeps its live attempt", f"{KERNEL}/evolve.py",
            'waits = {"live_attempt": None, ', 'waits = {"live_attempt": job.live_attempt, ', (TIME,)),
     Mutant("an expired attempt is forgotten", f"{KERNEL}/evolve.py",
-           '"retry_at_us": event.retry_at_us, **IDLE}\n        case LeaseGivenBack',
-           '"retry_at_us": event.retry_at_us, "live_attempt": None, **IDLE}\n        case LeaseGivenBack', (TABLE, TIME)),
+           '"failed_on": failed_on, **IDLE}\n        case LeaseGivenBack',
+           '"failed_on": failed_on, "live_attempt": None, **IDLE}\n        case LeaseGivenBack', (TABLE, TIME)),
     Mutant("tick ignores the pause", f"{SHELL}/maintenance.py",
            "return elapsed_us < self._paused_until_us", "return elapsed_us < 0", (TIME,)),
     Mutant("jumps go unnoticed", f"{SHELL}/maintenance.py", "if abs(drift) > JUMP_US:", "if abs(drift) > 10**18:", (TIME,)),
@@ -126,6 +127,14 @@ MUTANTS: Sequence[Mutant] = (
            "if self._outlook is None:\n            self._outlook = self.fresh", "if self._outlook != self:\n            self._outlook = self.fresh", (COST,)),
     Mutant("a slow engine takes what a fast one would finish sooner", f"{KERNEL}/scheduling/policy.py",
            "return weight * here_us > there", "return False", (ROUTES,)),
+    Mutant("a job goes straight back to where it failed", f"{KERNEL}/scheduling/rules/failed_here.py",
+           "if not better:", "if better:", (FAILURES,)),
+    Mutant("a job waits for ever for others to take it", f"{KERNEL}/scheduling/rules/failed_here.py",
+           "view.now_us - job.updated_us >= PATIENCE_US", "view.now_us < 0", (FAILURES,)),
+    Mutant("engines that vanish make poison", f"{KERNEL}/blame.py",
+           "if each.failure_class in TELLING]", "if each.failure_class]", (BLAME,)),
+    Mutant("one engine makes poison", f"{KERNEL}/blame.py",
+           "others = tuple(each for each in known if each.engine_id != engine_id)", "others = known", (BLAME,)),
     Mutant("a job stays with engines that cannot take it", f"{KERNEL}/scheduling/outlook.py",
            "or rate is None or job.id in self._unfit", "or rate is None", (ROUTES,)),
     Mutant("a job stays with engines that do not ask", f"{KERNEL}/scheduling/outlook.py",

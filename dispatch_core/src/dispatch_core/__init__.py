@@ -97,6 +97,7 @@ from dispatch_core.vocabulary.facts import FactType, FactValue
 from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource, SeededIds
 from dispatch_core.vocabulary.jobs import (
     Deadline,
+    FailedOn,
     Job,
     JobError,
     JobSize,
@@ -169,6 +170,7 @@ __all__ = [
     "FactType",
     "FactValue",
     "Fail",
+    "FailedOn",
     "FallAhead",
     "FieldProblem",
     "FifoPolicy",

@@ -6,6 +6,7 @@ from typing import assert_never
 
 import attrs
 
+from dispatch_core.kernel.blame import remembered
 from dispatch_core.kernel.ladder import asked_for, fallen
 from dispatch_core.vocabulary.attempts import Attempt, Outcome, Progress
 from dispatch_core.vocabulary.events import (
@@ -142,12 +143,14 @@ def _off_lease(
         case JobCancelled():
             return {"state": JobState.CANCELLED, **_ended(at_us), "cancel_reason": event.reason}
         case LeaseExpired():
-            return {"state": event.into, "retry_at_us": event.retry_at_us, **IDLE}
+            failed_on = remembered(job, event)
+            return {"state": event.into, "retry_at_us": event.retry_at_us, "failed_on": failed_on, **IDLE}
         case LeaseGivenBack():
             counts = {"attempts_used": job.attempts_used - 1, "give_backs": job.give_backs + 1}
             return {"state": event.into, "live_attempt": None, "retry_at_us": None, **counts, **IDLE}
         case AttemptFailed() | LimitExceeded():
             after = {"state": event.into, "error": event.error, "retry_at_us": event.retry_at_us}
+            after["failed_on"] = remembered(job, event)
             return {**IDLE, "live_attempt": None, **(_ended(at_us) if event.into.terminal else {}), **after}
 
 
@@ -159,17 +162,21 @@ def _ended(at_us: int) -> dict[str, object]:
 def _edited(job: Job, event: JobEdited) -> dict[str, object]:
     kept = None if event.drop_attempt else job.live_attempt
     foot = FOOT if event.anew else {}
+    # What failed was other work: engines that could not do it may be able to do this.
+    forgotten: dict[str, object] = {"failed_on": ()} if event.drop_attempt else {}
     return {
         "spec": event.spec,
         "state": event.into,
         "ttl_at_us": event.ttl_at_us,
         "live_attempt": kept,
         **foot,
+        **forgotten,
     }
 
 
 def _requeued(job: Job, event: JobRequeued) -> dict[str, object]:
-    fresh = {"attempts_used": 0, "give_backs": 0, "ended_us": None, "result": None, "error": None}
+    counts = {"attempts_used": 0, "give_backs": 0, "failed_on": ()}
+    fresh = {**counts, "ended_us": None, "result": None, "error": None}
     waits = {"live_attempt": None, "retry_at_us": None, "ttl_at_us": event.ttl_at_us}
     foot = {"spec": asked_for(job), **FOOT}
     return {"state": event.into, "generation": job.generation + 1, **IDLE, **fresh, **waits, **foot}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 from attrs import frozen
 
+from dispatch_core.kernel.blame import POLICY, culprit, or_poison
 from dispatch_core.kernel.ladder import asked_for, fall
 from dispatch_core.kernel.leases import beat, end_cause, grant, refuse_lost, restamped, resume
 from dispatch_core.kernel.pacing import paced
@@ -173,12 +174,13 @@ def _failed(case: Case, error: JobError, usage: Mapping[str, object] | None = No
         into=into,
         retry_at_us=None if delay is None else case.now + delay,
         late=False,
+        engine_id=culprit(case.held, error),
     )
 
 
 def _fail_run(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, Fail)
-    return _happened(_failed(case, command.error, command.usage))
+    return or_poison(case.job, _failed(case, command.error, command.usage), case.now, case.terms)
 
 
 def _late_fail(case: Case, command: JobCommand) -> Decision:
@@ -186,12 +188,12 @@ def _late_fail(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, Fail)
     hopeless = case.terms.retry.delay_us(case.job, case.held.number, command.error) is None
     into = JobState.FAILED_PERMANENTLY if hopeless else enter(case.job, case.now)
-    return _happened(_late(case, command, into))
+    return or_poison(case.job, _late(case, command, into), case.now, case.terms)
 
 
 def _final_fail(case: Case, command: JobCommand) -> Decision:
     assert isinstance(command, Fail)
-    return _happened(_late(case, command, JobState.FAILED_PERMANENTLY))
+    return or_poison(case.job, _late(case, command, JobState.FAILED_PERMANENTLY), case.now, case.terms)
 
 
 def _late(case: Case, command: Fail, into: JobState) -> AttemptFailed:
@@ -202,6 +204,7 @@ def _late(case: Case, command: Fail, into: JobState) -> AttemptFailed:
         into=into,
         retry_at_us=None,
         late=True,
+        engine_id=culprit(case.held, command.error),
     )
 
 
@@ -226,7 +229,7 @@ def _too_often(case: Case) -> bool:
 
 def _as_fail(case: Case, command: GiveBack) -> Fail:
     """From the published number on, giving back counts as failing (or a job could circle for ever)."""
-    error = JobError(failure_class="policy", message=f"given back {case.job.give_backs} times before")
+    error = JobError(failure_class=POLICY, message=f"given back {case.job.give_backs} times before")
     return Fail(job_id=case.job.id, token=command.token, engine_id=command.engine_id, error=error)
 
 
@@ -264,26 +267,30 @@ def _end_run(case: Case, command: JobCommand) -> Decision:
     if cause is None:
         too_far = attempt.deadline_us > case.now + 2 * case.terms.lease_ttl_us
         return Decision(pulse=restamped(case.job, attempt, case.now, case.terms) if too_far else None)
-    return _happened(_over_limit(case, cause) if cause in ("run", "no_progress") else _expired(case, cause))
+    return _over_limit(case, cause) if cause in ("run", "no_progress") else _happened(_expired(case, cause))
 
 
 def _expired(case: Case, cause: str) -> LeaseExpired:
     """Pending at once, without back-off; at the cap it waits for a late report."""
     into = JobState.FAILED_RETRY if case.at_cap else enter(case.job, case.now)
     late_until = case.now + case.terms.late_report_us if case.at_cap else None
-    return LeaseExpired(attempt=case.held.number, cause=cause, into=into, retry_at_us=late_until)
+    return LeaseExpired(
+        attempt=case.held.number,
+        cause=cause,
+        into=into,
+        retry_at_us=late_until,
+        engine_id=case.held.engine_id,
+    )
 
 
-def _over_limit(case: Case, limit: str) -> LimitExceeded:
+def _over_limit(case: Case, limit: str) -> Decision:
     words = {"run": "ran longer than its run limit", "no_progress": "made no progress within its limit"}
     failed = _failed(case, JobError(failure_class="timeout", message=words[limit]))
-    return LimitExceeded(
-        attempt=failed.attempt,
-        limit=limit,
-        error=failed.error,
-        into=failed.into,
-        retry_at_us=failed.retry_at_us,
-    )
+    over = LimitExceeded(
+        attempt=failed.attempt, limit=limit, error=failed.error, into=failed.into,
+        retry_at_us=failed.retry_at_us, engine_id=failed.engine_id,
+    )  # fmt: skip
+    return or_poison(case.job, over, case.now, case.terms)
 
 
 def _end_cancel(case: Case, command: JobCommand) -> Decision:
@@ -323,7 +330,7 @@ def _due(case: Case, command: JobCommand) -> Decision:
 
 
 def _policy(message: str) -> JobError:
-    return JobError(failure_class="policy", message=message, retryable=False)
+    return JobError(failure_class=POLICY, message=message, retryable=False)
 
 
 # ----- what people ask

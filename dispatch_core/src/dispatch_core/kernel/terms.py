@@ -21,6 +21,8 @@ class Terms:
     cancel_grace_us: int = 60 * SECOND_US
     give_backs_max: int = 16
     attempts_cap: int = 100
+    poison_engines: int = 3
+    """A job that so many engines told of failing is given up; 0: never."""
     retry: RetryPolicy = field(factory=ExponentialBackoff)
 
 

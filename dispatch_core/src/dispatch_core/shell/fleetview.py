@@ -102,7 +102,8 @@ class FleetView:
         if fresh and job.spec.account is not None:
             push_us = self._accounts.push(job.spec.account, best_us, outlook.slots, now)
         routes = outlook.routes(wanted, units, weight_of(job.spec.priority), now)
-        return Prospects(best_us=best_us, routes=() if job.pin else routes, push_us=push_us)
+        open_to = (each for each in routes if self._matcher.routable(job, each.group, outlook))
+        return Prospects(best_us=best_us, routes=() if job.pin else open_to, push_us=push_us)
 
     # ----- while a batch is decided: if it is not written after all, everything is forgotten
 

@@ -230,6 +230,7 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "deleted_at": instant(job.deleted_us),
         "result": job.result,
         "error": error_form(job.error),
+        "failed_on": [_all(each) for each in job.failed_on],
     }
 
 

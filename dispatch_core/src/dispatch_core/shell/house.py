@@ -80,6 +80,7 @@ class House:
             cancel_grace_us=to_us(settings.cancel_grace_s),
             give_backs_max=settings.give_backs_max,
             attempts_cap=settings.attempts_cap,
+            poison_engines=settings.poison_engines,
             retry=self.retry,
         )
 

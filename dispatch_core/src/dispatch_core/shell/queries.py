@@ -12,6 +12,7 @@ from dispatch_core.kernel.permits import tenant_for_keys
 from dispatch_core.kernel.scheduling.explaining import explain_job
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
 from dispatch_core.kernel.scheduling.matcher import in_rank_order
+from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
 from dispatch_core.shell.fleetview import all_engines
@@ -232,9 +233,16 @@ def events(
     return found[:limit]
 
 
-def _view(status: EngineStatus, rooms: Mapping[str, PoolRoom], now: int, ahead: bool) -> EngineView:
+def _view(
+    status: EngineStatus, rooms: Mapping[str, PoolRoom], now: int, house: House, outlook: Outlook
+) -> EngineView:
+    ahead = house.settings.windows_finish_first
     windows = tuple(each for each in status.windows if ahead or each.open_at(now))
-    return EngineView(status.engine, status.pulse, rooms, windows, now)
+
+    def others(job: Job) -> Sequence[str]:
+        return house.matcher.others(job, status.engine, outlook, rooms)
+
+    return EngineView(status.engine, status.pulse, rooms, windows, now, others)
 
 
 def explain(
@@ -246,9 +254,8 @@ def explain(
     ready = _ahead(snapshot, house, context, found)
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
     now = snapshot.now()
-    ahead = house.settings.windows_finish_first
-    views = [(_view(each, rooms, now, ahead), len(each.attempts)) for each in fleet]
     outlook = house.fleet.fresh_outlook(snapshot)
+    views = [(_view(each, rooms, now, house, outlook), len(each.attempts)) for each in fleet]
     explanation = explain_job(found, views, ready, house.matcher, outlook, now)
     if engine_id is None:
         return explanation
@@ -273,8 +280,8 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     buckets = [each for each in snapshot.buckets() if each[0] == own or not each[0].startswith(ENGINE_LANES)]
     heads = snapshot.heads(buckets, house.settings.head_rows_max)
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
-    view = _view(status, rooms, snapshot.now(), house.settings.windows_finish_first)
     outlook = house.fleet.fresh_outlook(snapshot)
+    view = _view(status, rooms, snapshot.now(), house, outlook)
     explanation = house.matcher.choose(view, in_rank_order(heads.values()), outlook, snapshot.now())[1]
     if free > 0:
         return explanation

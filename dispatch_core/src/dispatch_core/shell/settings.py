@@ -10,7 +10,7 @@ from attrs import frozen
 from dispatch_core.kernel.retention import Span
 from dispatch_core.vocabulary.bounds import Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX
+from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, FAILED_ON_MAX
 
 SHARE = Grammar(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}=[0-9]{1,6}(\.[0-9]{1,6})?", "an account and its share, as in studio=2.5"
@@ -29,6 +29,7 @@ class Settings:
     cancel_grace_s: Annotated[float, Bound(0.1, 86_400)] = 60.0
     give_backs_max: Annotated[int, Bound(0, 1_000)] = 16
     attempts_cap: Annotated[int, Bound(1, ATTEMPTS_MAX)] = ATTEMPTS_MAX
+    poison_engines: Annotated[int, Bound(0, FAILED_ON_MAX)] = 3
     receipt_ttl_s: Annotated[float, Bound(60, 366 * 86_400)] = 7 * 86_400.0
     tick_s: Annotated[float, Bound(0.01, 60)] = 0.5
     tick_rows_max: Annotated[int, Bound(1, 10_000)] = 500

@@ -22,6 +22,7 @@ from dispatch_core.vocabulary.engines import (
 )
 from dispatch_core.vocabulary.jobs import (
     Bucket,
+    FailedOn,
     Job,
     JobError,
     JobSize,
@@ -150,7 +151,7 @@ FULL_JOB = a_job(
     created_us=-INT_MAX - 1, updated_us=INT_MAX, generation=2, attempts_used=3, last_attempt=4, give_backs=5,
     live_attempt=6, engine_id=NASTY_TEXT, held="", pin=Pin("e", 5, "r"), cancel_reason="", grace_at_us=0,
     ttl_at_us=8, retry_at_us=9, ended_us=10, deleted_us=11, result=_JSON, error=_ERROR,
-    step=1, asked=Wish(requirements=("tag has fast",), parameters=_JSON), fall_at_us=12, fall_left_us=13,
+    failed_on=(FailedOn(NASTY_TEXT, "lost", 2), FailedOn("e", "engine")), step=1, asked=Wish(requirements=("tag has fast",), parameters=_JSON), fall_at_us=12, fall_left_us=13,
     ready=Ready("lane", NASTY_TEXT, -INT_MAX - 1, INT_MAX, -1, 1e-300),
 )  # fmt: skip
 _FULL_ATTEMPT = an_attempt(

@@ -75,7 +75,10 @@ class JobCompleted:
 
 @frozen(kw_only=True)
 class AttemptFailed:
-    """An attempt reported failure (by ``verb``). ``late``: its lease had already ended and was counted then."""
+    """An attempt reported failure (by ``verb``). ``late``: its lease had already ended and was counted then.
+
+    ``engine_id`` is the engine the job failed on, if that is to be remembered.
+    """
 
     attempt: int
     error: JobError
@@ -84,6 +87,7 @@ class AttemptFailed:
     retry_at_us: int | None
     late: bool
     verb: str = "fail"
+    engine_id: str = ""
 
 
 @frozen(kw_only=True)
@@ -104,6 +108,7 @@ class LeaseExpired:
     cause: str
     into: JobState
     retry_at_us: int | None
+    engine_id: str = ""
 
 
 @frozen(kw_only=True)
@@ -115,6 +120,7 @@ class LimitExceeded:
     error: JobError
     into: JobState
     retry_at_us: int | None
+    engine_id: str = ""
 
 
 @frozen(kw_only=True)
@@ -147,7 +153,7 @@ class JobDue(MovesLadder):
 
 @frozen(kw_only=True)
 class JobFailed:
-    """The job failed for good without a report: its queue TTL or the wait for a late report ran out."""
+    """The job failed for good: its queue TTL or the wait for a late report ran out, or it is poison."""
 
     error: JobError
 

@@ -139,6 +139,19 @@ class JobError:
     retryable: bool = True
 
 
+FAILED_ON_MAX = 32
+"""So many engines a job keeps in mind that it failed on, the last ones."""
+
+
+@frozen
+class FailedOn:
+    """An engine the job failed on in this generation: how often, and of which class the last failure was."""
+
+    engine_id: str
+    failure_class: str
+    times: int = 1
+
+
 @frozen
 class Pin:
     """An operator's wish: the next grant goes to this engine only (until then, if an end is set)."""
@@ -196,6 +209,7 @@ class Job:
 
     ``spec`` is what is in force. Below the foot of its ladder (``step`` 0) ``asked`` is what was asked for at
     first. The ladder's time ends at ``fall_at_us``, or has ``fall_left_us`` to go while it stands still.
+    ``failed_on`` are the engines this work failed on, the last failure last.
     """
 
     record_type: ClassVar[str] = "job"
@@ -223,6 +237,7 @@ class Job:
     deleted_us: int | None = None
     result: Mapping[str, object] | None = None
     error: JobError | None = None
+    failed_on: tuple[FailedOn, ...] = ()
     step: int = 0
     asked: Wish | None = None
     fall_at_us: int | None = None

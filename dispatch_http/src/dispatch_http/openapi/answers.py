@@ -9,6 +9,7 @@ from attrs import frozen
 from dispatch_core import (
     Benchmark,
     FactValue,
+    FailedOn,
     JobError,
     JobState,
     LadderStep,
@@ -104,6 +105,7 @@ class Job:
     deleted_at: Instant | None
     result: JsonObject | None
     error: JobError | None
+    failed_on: tuple[FailedOn, ...]
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -15,10 +15,19 @@ from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanat
 from dispatch_core.kernel.scheduling.outlook import Outlook, Route
 from dispatch_core.kernel.scheduling.policy import Estimate, Policy
 from dispatch_core.kernel.scheduling.rates import length_us
-from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
+from dispatch_core.kernel.scheduling.rules.rule import NO_ROOMS, EngineView, Rule
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.jobs import OPEN_LANE, Bucket, Job, OrderKey, engine_lane, group_lane, rank_of
+from dispatch_core.vocabulary.jobs import (
+    OPEN_LANE,
+    Bucket,
+    Job,
+    OrderKey,
+    engine_lane,
+    group_lane,
+    rank_of,
+)
+from dispatch_core.vocabulary.pools import PoolRoom
 
 WAITS_FOR_BETTER = "waits-for-better"
 _REMEMBERED_MAX = 5_000
@@ -92,6 +101,21 @@ class Matcher:
             found += closing(view, self.estimate(job, view.engine, outlook).here_us)
         return tuple(found)
 
+    def others(
+        self, job: Job, engine: Engine, outlook: Outlook, pools: Mapping[str, PoolRoom] = NO_ROOMS
+    ) -> list[str]:
+        """The engines in service beside this one that could take the job, as far as their records say."""
+        wanted = self._classifier.of(job)
+        views = (EngineView(each, pools=pools) for each in outlook.serving(wanted) if each.id != engine.id)
+        return [view.engine.id for view in views if not any(fits(job, wanted, view) for fits in self._fits)]
+
+    def routable(self, job: Job, group: str, outlook: Outlook) -> bool:
+        """Whether a job may be left to a group: it is no engine that it failed on while others could take it."""
+        if all(each.engine_id != group for each in job.failed_on):
+            return True
+        engine = outlook.engine(group)
+        return engine is None or not self.others(job, engine, outlook)
+
     def estimate(self, job: Job, engine: Engine, outlook: Outlook) -> Estimate:
         """How long the job takes on this engine and on the best one alive that may run it."""
         wanted, units = self._classifier.measured(job)
@@ -118,7 +142,9 @@ class Matcher:
         if lane in look.own_lanes:
             return None
         route = look.outlook.elsewhere(wanted, job, units, look.now)
-        return route if route is not None and self._policy.leaves(job, here_us, route) else None
+        if route is None or not self.routable(job, route.group, look.outlook):
+            return None
+        return route if self._policy.leaves(job, here_us, route) else None
 
     def choose(
         self, view: EngineView, fronts: Iterable[Front], outlook: Outlook, now: int

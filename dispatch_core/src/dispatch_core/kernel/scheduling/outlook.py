@@ -203,6 +203,10 @@ class Outlook:
         known = self._who(wanted).engines.get(engine.id)
         return known or self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
 
+    def serving(self, wanted: SchedulingClass) -> Iterator[Engine]:
+        """The engines in service that may run a class, by id."""
+        return (self._standings[engine_id].engine for engine_id in self._who(wanted).engines)
+
     def best_rate(self, wanted: SchedulingClass) -> float | None:
         """µs per unit of a class on the fastest live engine that may run it; None if there is none."""
         return self._who(wanted).best

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import partial
 
 import attrs
 
@@ -116,12 +117,23 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
         rooms = LazyRooms(lambda: workspace.rooms(engine.tenant))  # counted anew after each grant
-        view = EngineView(engine, workspace.pulse(engine.id), rooms, windows, workspace.now)
+        view = EngineView(
+            engine,
+            workspace.pulse(engine.id),
+            rooms,
+            windows,
+            workspace.now,
+            partial(_others, engine, rooms, workspace),
+        )
         lease = _grant_best(command, context, workspace, view)
         if lease is None:
             break
         leases.append(lease)
     return leases
+
+
+def _others(engine: Engine, rooms: LazyRooms, workspace: Workspace, job: Job) -> Sequence[str]:
+    return workspace.house.matcher.others(job, engine, workspace.outlook, rooms)
 
 
 def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None = None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from dispatch_core.kernel.scheduling.rules.assignment import AssignmentRule
 from dispatch_core.kernel.scheduling.rules.capability import CapabilityRule
+from dispatch_core.kernel.scheduling.rules.failed_here import FailedHereRule
 from dispatch_core.kernel.scheduling.rules.maintenance import MaintenanceRule
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
 from dispatch_core.kernel.scheduling.rules.size import SizeRule
@@ -22,6 +23,7 @@ DEFAULT_RULES: Sequence[Rule] = (
     StoragePoolRule(),
     MaintenanceRule(),
     AssignmentRule(),
+    FailedHereRule(),
 )
 """The rules every dispatcher has unless told otherwise."""
 
@@ -30,6 +32,7 @@ __all__ = [
     "AssignmentRule",
     "CapabilityRule",
     "EngineView",
+    "FailedHereRule",
     "MaintenanceRule",
     "Rule",
     "SizeRule",

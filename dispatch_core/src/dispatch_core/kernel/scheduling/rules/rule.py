@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -19,10 +19,17 @@ from dispatch_core.vocabulary.windows import Window
 NO_ROOMS: Final[Mapping[str, PoolRoom]] = MappingProxyType({})
 
 
+def nobody(_job: Job) -> Sequence[str]:
+    """No other engine is known."""
+    return ()
+
+
 @frozen
 class EngineView:
     """An engine as rules see it: its record, its last sign of life, the pools of its tenant,
     and the maintenance windows that count at ``now_us``.
+
+    ``others`` names the engines in service beside it that could take a job, as far as their records say.
     """
 
     engine: Engine
@@ -30,6 +37,7 @@ class EngineView:
     pools: Mapping[str, PoolRoom] = NO_ROOMS
     windows: tuple[Window, ...] = ()
     now_us: int = 0
+    others: Callable[[Job], Sequence[str]] = nobody
 
     def fact(self, name: str) -> FactValue | None:
         """The value of a fact, the volatile ones from the pulse."""
