@@ -73,10 +73,14 @@ class Matcher:
         self._fits = [rule.fits for rule in rules]
         self._policy = policy
         self._classifier = classifier
-        self._verdicts: dict[tuple[str, int], dict[str, tuple[Reason, ...]]] = {}
+        self._verdicts: dict[tuple[str, int], dict[str, tuple[tuple[Reason, ...], int]]] = {}
 
     def admits(self, wanted: SchedulingClass, engine: Engine) -> tuple[Reason, ...]:
         """What keeps a whole class from an engine."""
+        return self._verdict(wanted, engine)[0]
+
+    def _verdict(self, wanted: SchedulingClass, engine: Engine) -> tuple[tuple[Reason, ...], int]:
+        """What keeps a class from an engine, and by how much its jobs count as less late there (µs)."""
         known = self._verdicts.get((engine.id, engine.version))
         if known is None:
             if len(self._verdicts) >= _REMEMBERED_MAX:
@@ -84,8 +88,9 @@ class Matcher:
             known = self._verdicts[engine.id, engine.version] = {}
         found = known.get(wanted.id)
         if found is None:
-            found = tuple(reason for rule in self._rules for reason in rule.admits(wanted, engine))
-            known[wanted.id] = found
+            reasons = tuple(reason for rule in self._rules for reason in rule.admits(wanted, engine))
+            penalty = 0 if reasons else sum(rule.penalty_us(wanted, engine) for rule in self._rules)
+            found = known[wanted.id] = (reasons, penalty)
         return found
 
     def reasons(self, job: Job, view: EngineView, outlook: Outlook) -> tuple[Reason, ...]:
@@ -123,8 +128,7 @@ class Matcher:
 
     def match(self, wanted: SchedulingClass, engine: Engine, outlook: Outlook) -> Match:
         """What holds for a class on an engine."""
-        barred = self.admits(wanted, engine)
-        penalty = 0 if barred else sum(rule.penalty_us(wanted, engine) for rule in self._rules)
+        barred, penalty = self._verdict(wanted, engine)
         here, best = outlook.rate_on(wanted, engine), outlook.best_rate(wanted)
         return Match(wanted, barred, penalty, here, here if best is None else best)
 
