@@ -33,6 +33,8 @@ from dispatch_core import (
     JobSize,
     JobSpec,
     LadderStep,
+    LimitSpec,
+    LimitUse,
     ManualClock,
     PoolSpec,
     Profile,
@@ -52,6 +54,7 @@ from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.denials import AccessDenied
 from dispatch_core.vocabulary.engines import Benchmark
 from dispatch_core.vocabulary.jobs import JobError
+from dispatch_core.vocabulary.limits import LimitEvent
 from dispatch_core.vocabulary.pools import PoolEvent, ReportPool
 from dispatch_core.vocabulary.windows import PlanWindow, WindowEvent
 from dispatch_http import forms
@@ -81,6 +84,8 @@ FORMS: Mapping[type, Sequence[type]] = {
     Deadline: (),
     forms.Plan: (PlanWindow,),
     PoolSpec: (),
+    LimitSpec: (),
+    LimitUse: (),
     forms.MeasuredPool: (ReportPool,),
     LadderStep: (),
     Retry: (),
@@ -196,6 +201,7 @@ def event_page() -> str:
     of_jobs = "\n".join(told(kind) for kind in (*get_args(events.JobEvent), events.JobPurged))
     of_engines = "\n".join(told(kind) for kind in get_args(events.EngineEvent))
     of_windows = "\n".join(told(kind) for kind in get_args(WindowEvent))
+    of_limits = "\n".join(told(kind) for kind in get_args(LimitEvent))
     of_pools = "\n".join(told(kind) for kind in get_args(PoolEvent))
     of_denials = told(AccessDenied)
     of_keys = "\n".join(told(kind) for kind in get_args(events.KeyEvent))
@@ -218,6 +224,9 @@ microseconds since 1970 in UTC. Inside values such as `spec`, what has its defau
 ## Of storage pools
 
 {of_pools}
+## Of limits by key
+
+{of_limits}
 ## Of maintenance windows
 
 {of_windows}

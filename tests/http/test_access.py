@@ -11,7 +11,17 @@ import attrs
 import pytest
 from falcon.testing import Result, TestClient
 
-from dispatch_core import TRANSCODE, BatchReport, Context, Dispatcher, ManualClock, PoolSpec, Scope, SeededIds
+from dispatch_core import (
+    TRANSCODE,
+    BatchReport,
+    Context,
+    Dispatcher,
+    LimitSpec,
+    ManualClock,
+    PoolSpec,
+    Scope,
+    SeededIds,
+)
 from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.legacy.kind import DISTCONV
@@ -86,6 +96,10 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/windows"): JOB,
     ("POST", "/windows"): STEER,
     ("DELETE", "/windows/{window_id}"): STEER,
+    ("GET", "/limits"): FLEET,
+    ("GET", "/limits/{limit_key}"): FLEET,
+    ("PUT", "/limits/{limit_key}"): STEER,
+    ("DELETE", "/limits/{limit_key}"): STEER,
     ("GET", "/pools"): FLEET,
     ("POST", "/pools"): STEER,
     ("GET", "/pools/{pool_id}"): FLEET,
@@ -127,6 +141,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
         "benchmarks": [{"task_class": "h264/1080p/encode", "units_per_s": 1}]
     },
     ("POST", "/windows"): {"engine_id": None, "ends_at": "2040-01-01T00:00:00Z"},
+    ("PUT", "/limits/{limit_key}"): {"capacity": 1},
     ("POST", "/pools"): {"id": "made", "capacity_bytes": 1},
     ("POST", "/pools/{pool_id}/report"): {"used_bytes": 1},
     ("POST", "/admin/purge"): {"dry_run": True},
@@ -183,6 +198,7 @@ def furnish(dispatcher: Dispatcher, tenant: str, engine_id: str) -> dict[str, st
     later = 4_000_000_000_000_000
     pool = acting.pools.create(f"pool-of-{tenant}", PoolSpec(capacity_bytes=1))
     return {
+        "limit_key": acting.limits.set(f"limit-of-{tenant}", LimitSpec(capacity=1)).name,
         "pool_id": pool.id,
         "window_id": acting.windows.plan(None, from_us=later, until_us=later + 1).id,
         "job_id": job.id,
@@ -240,6 +256,7 @@ def site(clock: ManualClock, log_lines: io.StringIO) -> Iterator[Site]:
                 "nowhere": {
                     "job_id": "job-nowhere", "engine_id": "engine-0", "number": "1", "key_id": "key-nowhere",
                     "token": "i.j.1", "pool_id": "pool-nowhere", "window_id": "window-nowhere",
+                    "limit_key": "limit-nowhere",
                 },
             },
         )  # fmt: skip
@@ -277,7 +294,7 @@ def expected(cell: tuple[str, str], principal: str | None) -> int | None:
         return 403
     if principal in ("admin", "other tenant"):
         return None
-    if principal == "other engine" and cell not in OLDER and not cell[1].startswith("/pools"):
+    if principal == "other engine" and cell not in OLDER and not cell[1].startswith(("/pools", "/limits")):
         return 403  # it has the scope, but these are about another engine
     role = SUBMITTER if principal == "submitter" else ENGINE
     return None if role in roles else 403
@@ -311,7 +328,8 @@ def test_who_is_let_in(site: Site, cell: tuple[str, str]) -> None:
 
 
 # To register makes what is missing; that has a test of its own.
-NAMING = [cell for cell in CELLS if "{" in cell[1] and cell != ("PUT", "/engines/{engine_id}")]
+MAKING = {("PUT", "/engines/{engine_id}"), ("PUT", "/limits/{limit_key}")}
+NAMING = [cell for cell in CELLS if "{" in cell[1] and cell not in MAKING]
 
 
 @pytest.mark.parametrize("cell", NAMING, ids="-".join)
@@ -325,7 +343,7 @@ def test_what_is_another_tenants_is_not_there(site: Site, cell: tuple[str, str])
     assert (foreign.status_code, missing.status_code) == (404, 404), foreign.text
     place, nowhere = site.places["other"], site.places["nowhere"]
     text = foreign.content
-    for name in ("job_id", "engine_id", "key_id", "pool_id", "window_id"):
+    for name in ("job_id", "engine_id", "key_id", "pool_id", "window_id", "limit_key"):
         text = text.replace(place[name].encode(), nowhere[name].encode())
     ids = [each.json["request_id"].encode() for each in (foreign, missing)]
     assert text.replace(ids[0], b"") == missing.content.replace(ids[1], b"")

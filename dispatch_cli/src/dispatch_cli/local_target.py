@@ -24,6 +24,8 @@ from dispatch_core import (
     InvalidCommandError,
     Job,
     Key,
+    LimitRoom,
+    LimitSpec,
     PoolRoom,
     PoolSpec,
     Scope,
@@ -43,6 +45,7 @@ from dispatch_core.forms import (
     filter_from_form,
     job_form,
     key_form,
+    limit_form,
     names_used,
     only,
     parse,
@@ -282,6 +285,24 @@ class LocalTarget:
         """See ``Target``."""
         with self._acting(key) as acting:
             return pool_form(PoolRoom(acting.pools.delete(pool_id)))
+
+    # ----- limits
+
+    def limits(self) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return {"limits": [limit_form(room) for room in acting.limits.list()]}
+
+    def set_limit(self, limit_key: str, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            acting.limits.set(limit_key, parse(LimitSpec, form))
+            return limit_form(acting.limits.get(limit_key))
+
+    def remove_limit(self, limit_key: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return limit_form(LimitRoom(limit=acting.limits.remove(limit_key)))
 
     # ----- keys
 

@@ -22,6 +22,7 @@ COMMANDS: Final = MappingProxyType(
         "jobs": Later("dispatch_cli.commands.groups:jobs", "Look at jobs and change them."),
         "engines": Later("dispatch_cli.commands.groups:engines", "Look at engines and steer them."),
         "pools": Later("dispatch_cli.commands.groups:pools", "Look at storage pools and change them."),
+        "limits": Later("dispatch_cli.commands.groups:limits", "Look at limits by key and change them."),
         "keys": Later("dispatch_cli.commands.groups:keys", "Say who is let in."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
         "logs": Later("dispatch_cli.commands.logs:logs", "Show the latest lines of the server's log."),

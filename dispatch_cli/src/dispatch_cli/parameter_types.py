@@ -93,6 +93,25 @@ class FallBack(click.ParamType[Mapping[str, object]]):
             self.fail(str(error), param, ctx)
 
 
+class LimitUse(click.ParamType[Mapping[str, object]]):
+    """A key and perhaps how many units: licence-x, io=2."""
+
+    name = "limit"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Mapping[str, object]:
+        """The form of a limit's use."""
+        if isinstance(value, Mapping):
+            return value
+        key, equals, units = str(value).rpartition("=")
+        if not equals:
+            return {"key": units}
+        if not units.isdecimal():
+            self.fail(f"{str(value)[:100]!r}: write KEY or KEY=UNITS, such as io=2", param, ctx)
+        return {"key": key, "units": int(units)}
+
+
 def _content(value: str) -> str:
     if not value.startswith("@"):
         return value
@@ -121,3 +140,4 @@ AHEAD: Final = Ahead()
 BYTES: Final = ByteSize()
 JSON_OBJECT: Final = JsonObject()
 FALL_BACK: Final = FallBack()
+LIMIT_USE: Final = LimitUse()

@@ -152,6 +152,20 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("DELETE", f"/pools/{segment(pool_id)}", None, key)
 
+    # ----- limits
+
+    def limits(self) -> Form:
+        """See ``Target``."""
+        return self._ask("/limits")
+
+    def set_limit(self, limit_key: str, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("PUT", f"/limits/{segment(limit_key)}", form, key)
+
+    def remove_limit(self, limit_key: str, *, key: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._tell("DELETE", f"/limits/{segment(limit_key)}", None, key)
+
     # ----- keys
 
     def keys(self, *, tenant: str | None = None, revoked: bool = False) -> Form:

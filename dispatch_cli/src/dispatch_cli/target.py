@@ -171,6 +171,18 @@ class Target(Protocol):
         """Forget a pool; its last form."""
         ...
 
+    def limits(self) -> Form:
+        """``{"limits": […]}``."""
+        ...
+
+    def set_limit(self, limit_key: str, form: Mapping[str, object], *, key: str | None = None) -> Form:
+        """Say what holds for a key; its form."""
+        ...
+
+    def remove_limit(self, limit_key: str, *, key: str | None = None) -> Form:
+        """Let a key be limited no longer; its last form."""
+        ...
+
     def keys(self, *, tenant: str | None = None, revoked: bool = False) -> Form:
         """``{"keys": […]}``."""
         ...

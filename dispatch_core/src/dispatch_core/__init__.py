@@ -88,6 +88,7 @@ from dispatch_core.vocabulary.errors import (
     UnknownEngineError,
     UnknownJobError,
     UnknownKeyError,
+    UnknownLimitError,
     UnknownPoolError,
     UnknownWindowError,
     VersionMismatchError,
@@ -104,6 +105,8 @@ from dispatch_core.vocabulary.jobs import (
     JobSpec,
     JobState,
     LadderStep,
+    LimitKey,
+    LimitUse,
     Natural,
     Note,
     Pin,
@@ -116,6 +119,7 @@ from dispatch_core.vocabulary.jobs import (
 )
 from dispatch_core.vocabulary.keys import Key, KeyName, TenantName, context_of
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind, TranscodeParameters
+from dispatch_core.vocabulary.limits import Limit, LimitRoom, LimitScope, LimitSpec
 from dispatch_core.vocabulary.pools import Pool, PoolRoom, PoolSpec
 from dispatch_core.vocabulary.scopes import (
     ADMINS,
@@ -201,7 +205,13 @@ __all__ = [
     "LeaseLostError",
     "LeaseStatus",
     "Length",
+    "Limit",
     "LimitExceededError",
+    "LimitKey",
+    "LimitRoom",
+    "LimitScope",
+    "LimitSpec",
+    "LimitUse",
     "MakespanPolicy",
     "ManualClock",
     "Natural",
@@ -263,6 +273,7 @@ __all__ = [
     "UnknownEngineError",
     "UnknownJobError",
     "UnknownKeyError",
+    "UnknownLimitError",
     "UnknownPoolError",
     "UnknownWindowError",
     "Unset",

@@ -17,7 +17,6 @@ from dispatch_core.shell.forms import (
     lease_status_form,
     parse_instant,
     performance_form,
-    pool_form,
     profile_from_form,
     recorded_form,
     size_form,
@@ -31,6 +30,7 @@ from dispatch_core.shell.lists import (
     JOB_FIELDS,
     JOB_ORDERS,
     KEY_FIELDS,
+    LIMIT_FIELDS,
     POOL_FIELDS,
     WINDOW_FIELDS,
     JobFilter,
@@ -42,6 +42,7 @@ from dispatch_core.shell.lists import (
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.pointing import TIMES, names_used, pointing_at
 from dispatch_core.shell.queries import ENGINE_ORDERS
+from dispatch_core.shell.room_forms import limit_form, pool_form
 from dispatch_core.shell.wire import dumps
 from dispatch_core.vocabulary.bounds import step
 
@@ -53,6 +54,7 @@ __all__ = [
     "JOB_FIELDS",
     "JOB_ORDERS",
     "KEY_FIELDS",
+    "LIMIT_FIELDS",
     "POOL_FIELDS",
     "TIMES",
     "WINDOW_FIELDS",
@@ -75,6 +77,7 @@ __all__ = [
     "key_form",
     "lease_form",
     "lease_status_form",
+    "limit_form",
     "names_used",
     "only",
     "parse",

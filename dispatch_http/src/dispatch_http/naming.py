@@ -8,11 +8,12 @@ from dispatch_core import (
     UnknownEngineError,
     UnknownJobError,
     UnknownKeyError,
+    UnknownLimitError,
     UnknownPoolError,
     UnknownWindowError,
 )
 from dispatch_http.desk import Desk
-from dispatch_http.grammar import ATTEMPT, ENGINE_ID, JOB_ID, KEY_ID, POOL_ID, WINDOW_ID
+from dispatch_http.grammar import ATTEMPT, ENGINE_ID, JOB_ID, KEY_ID, LIMIT_KEY, POOL_ID, WINDOW_ID
 from dispatch_http.problems import Refusal
 
 
@@ -37,6 +38,10 @@ class Ids:
             raise UnknownKeyError("no key has such an id: ids have 1 to 64 of a-z, 0-9 and -")
         if not POOL_ID.fullmatch(params.get("pool_id", "x")):
             raise UnknownPoolError("no pool has such an id: ids have 1 to 64 letters, digits and . _ -")
+        if not LIMIT_KEY.fullmatch(params.get("limit_key", "x")):
+            raise UnknownLimitError(
+                "no limit has such a key: keys have 1 to 120 letters, digits and . _ : @ -"
+            )
         if not WINDOW_ID.fullmatch(params.get("window_id", "x")):
             raise UnknownWindowError("no window has such an id: ids have 1 to 64 of a-z, 0-9 and -")
         if not ATTEMPT.fullmatch(params.get("number", "1")):

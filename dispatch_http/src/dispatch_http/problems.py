@@ -21,6 +21,7 @@ _CORE: Mapping[str, tuple[int, str]] = {
     "unknown-job": (404, "There is no such job"),
     "unknown-engine": (404, "There is no such engine"),
     "unknown-pool": (404, "There is no such pool"),
+    "unknown-limit": (404, "There is no such limit"),
     "unknown-window": (404, "There is no such maintenance window"),
     "unknown-key": (404, "There is no such key"),
     "forbidden": (403, "This key may not do that"),

@@ -13,6 +13,7 @@ from dispatch_http.resources import (
     engines,
     jobs,
     keys,
+    limits,
     many,
     pools,
     system,
@@ -107,6 +108,8 @@ def _of_pools(desk: Desk) -> list[Route]:
         Route("/pools", pools.Pools(desk), scope=look | {"POST": ADMINS}),
         Route("/pools/{pool_id}", pools.OnePool(desk), scope=look | {"PATCH": ADMINS, "DELETE": ADMINS}),
         Route("/pools/{pool_id}/report", pools.PoolReport(desk), scope={"POST": ENGINES}),
+        Route("/limits", limits.Limits(desk), scope=look),
+        Route("/limits/{limit_key}", limits.OneLimit(desk), scope=look | {"PUT": ADMINS, "DELETE": ADMINS}),
         Route("/windows", windows.Windows(desk), scope={"GET": SUBMITTERS, "POST": ADMINS}),
         Route("/windows/{window_id}", windows.OneWindow(desk), scope={"DELETE": ADMINS}),
     ]

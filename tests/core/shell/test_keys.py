@@ -21,6 +21,7 @@ from dispatch_core import (
     Key,
     Lease,
     LimitExceededError,
+    LimitSpec,
     ManualClock,
     PoolSpec,
     Profile,
@@ -34,7 +35,7 @@ from dispatch_core import (
 from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.permits import PERMITS
 from dispatch_core.ports.storage import ChangeSet, Storage
-from dispatch_core.shell import bulk, poolview, queries, windowview
+from dispatch_core.shell import bulk, limitview, poolview, queries, windowview
 from dispatch_core.shell.handlers.keys import KEYS_MAX
 from dispatch_core.shell.wire import event_from_plain
 from dispatch_core.storage import MemoryStorage
@@ -327,6 +328,10 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "DeletePool": lambda d, _: d.pools.delete("p"),
     "pool": lambda d, _: d.pools.get("p"),
     "pools": lambda d, _: d.pools.list(),
+    "SetLimit": lambda d, _: d.limits.set("l", LimitSpec(capacity=1)),
+    "DeleteLimit": lambda d, _: d.limits.remove("l"),
+    "limit": lambda d, _: d.limits.get("l"),
+    "limits": lambda d, _: d.limits.list(),
     "PurgeJob": lambda d, _: d.purge(dry_run=True),
     "job": lambda d, lease: d.job(lease.job.id),
     "jobs": lambda d, _: d.jobs(Query(sort="created_us")),
@@ -348,11 +353,12 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
 SUBMITTER = {
     "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
     "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
-    "pool", "pools", "windows", "performance",
+    "pool", "pools", "limit", "limits", "windows", "performance",
 }  # fmt: skip
 ENGINE = {
     "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",
-    "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools", "performance",
+    "Renew", "ReportProgress", "Complete", "Fail", "GiveBack", "ReportPool", "pool", "pools",
+    "limit", "limits", "performance",
 }  # fmt: skip
 TIME = {
     "ExpireWindow",
@@ -372,7 +378,7 @@ def test_every_verb_has_a_line_in_the_table() -> None:
     commands = {kind.__name__ for kind in get_args(c.Command)}
     questions = {
         name
-        for module in (queries, bulk, poolview, windowview)
+        for module in (queries, bulk, limitview, poolview, windowview)
         for name, each in vars(module).items()
         if inspect.isfunction(each)
         and each.__module__ == module.__name__
@@ -428,7 +434,7 @@ def test_a_key_bound_to_an_engine_speaks_for_no_other(dispatcher: Dispatcher) ->
     assert key is not None
     bound = dispatcher.acting(context_of(key))
     assert {verb for verb in ENGINE if refused(bound, lease, verb)} == ENGINE - {
-        "probe", "resolve", "pool", "pools", "ReportPool",
+        "probe", "resolve", "pool", "pools", "limit", "limits", "ReportPool",
     }  # fmt: skip
     start(bound, "e2")
     dispatcher.submit(spec())

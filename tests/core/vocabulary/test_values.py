@@ -137,7 +137,7 @@ def test_events_have_stable_names() -> None:
         "hold-released", "job-cancelled", "job-completed", "job-deleted", "job-due", "job-edited", "job-failed",
         "job-fell-back", "job-granted", "job-held", "job-pinned", "job-purged", "job-requeued", "job-restored", "job-submitted",
         "key-created", "key-revoked", "key-rotated", "lease-expired",
-        "lease-given-back", "lease-resumed", "limit-exceeded", "pin-ended",
+        "lease-given-back", "lease-resumed", "limit-deleted", "limit-exceeded", "limit-set", "pin-ended",
         "pool-created", "pool-deleted", "pool-edited", "pool-reported", "timer-restamped",
         "window-ended", "window-planned",
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from dispatch_core.forms import (
     EVENT_FIELDS,
     JOB_FIELDS,
     KEY_FIELDS,
+    LIMIT_FIELDS,
     POOL_FIELDS,
     WINDOW_FIELDS,
 )
@@ -97,6 +98,7 @@ def test_parameters_are_those_that_are_read(
         key_id="key",
         pool_id="p",
         window_id="w",
+        limit_key="l",
     )
     described = {each["name"]: each["schema"] for each in said.get("parameters", ()) if each["in"] == "query"}
     answer = client.simulate_request(method, concrete, params={"0": "1"})
@@ -122,7 +124,13 @@ def test_a_form_has_the_fields_that_are_described() -> None:
     """All of them and no other; some are left out only where callers ask for it."""
     assert tuple(properties("Job")) == JOB_FIELDS
     assert tuple(properties("Engine")) == ENGINE_FIELDS
-    forms = {"Key": KEY_FIELDS, "Pool": POOL_FIELDS, "Window": WINDOW_FIELDS, "Attempt": ATTEMPT_FIELDS}
+    forms = {
+        "Key": KEY_FIELDS,
+        "Pool": POOL_FIELDS,
+        "Limit": LIMIT_FIELDS,
+        "Window": WINDOW_FIELDS,
+        "Attempt": ATTEMPT_FIELDS,
+    }
     for name, known in {**forms, "Event": EVENT_FIELDS}.items():
         assert sorted(properties(name)) == sorted(known)
         assert "required" not in SCHEMAS[name]

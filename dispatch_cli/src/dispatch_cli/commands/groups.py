@@ -12,6 +12,7 @@ from dispatch_cli.lazy_group import Later, LazyGroup
 _READS: Final = "dispatch_cli.commands.job_reads"
 _VERBS: Final = "dispatch_cli.commands.job_verbs"
 _ENGINES: Final = "dispatch_cli.commands.engines"
+_LIMITS: Final = "dispatch_cli.commands.limits"
 _POOLS: Final = "dispatch_cli.commands.pools"
 _KEYS: Final = "dispatch_cli.commands.keys"
 
@@ -62,6 +63,14 @@ POOL_COMMANDS: Final = MappingProxyType(
         "add": Later(f"{_POOLS}:add_pool", "Let jobs name a storage pool."),
         "edit": Later(f"{_POOLS}:edit_pool", "Change what is said of a storage pool."),
         "remove": Later(f"{_POOLS}:remove_pools", "Forget storage pools."),
+    }
+)
+
+LIMIT_COMMANDS: Final = MappingProxyType(
+    {
+        "list": Later(f"{_LIMITS}:list_limits", "List limits by key and what is in use of them."),
+        "set": Later(f"{_LIMITS}:set_limit", "Limit jobs that name a key."),
+        "remove": Later(f"{_LIMITS}:remove_limits", "Let keys be limited no longer."),
     }
 )
 
@@ -132,6 +141,11 @@ def engines() -> None:
 @click.group(cls=LazyGroup, later=POOL_COMMANDS)
 def pools() -> None:
     """Look at storage pools and change them."""
+
+
+@click.group(cls=LazyGroup, later=LIMIT_COMMANDS)
+def limits() -> None:
+    """Look at limits by key and change them."""
 
 
 @click.group(cls=LazyGroup, later=KEY_COMMANDS)

@@ -26,6 +26,7 @@ _CLEARED: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "pool": {"pool": None},
         "account": {"account": None},
         "deadline": {"deadline": None},
+        "limits": {"limits": []},
         "note": {"note": ""},
     }
 )

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 from attrs import frozen
 
-from dispatch_cli.parameter_types import AHEAD, DURATION, FALL_BACK, INSTANT
+from dispatch_cli.parameter_types import AHEAD, DURATION, FALL_BACK, INSTANT, LIMIT_USE
 
 F = TypeVar("F", bound=Callable[..., object])
 _PLACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -27,6 +27,8 @@ _COMMON: Final = (
     click.option("--deadline", type=AHEAD, metavar="TIME", help="When it should be done: a time, or 2h from now."),
     click.option("--hard-deadline/--soft-deadline", "hard_deadline", default=None,
                  help="A hard deadline moves it forward; a soft one is only reported [soft]."),
+    click.option("--limit", "limits", type=LIMIT_USE, multiple=True, metavar="KEY[=UNITS]",
+                 help="What it takes of a limit by key while it runs, such as licence-x or io=2 (repeatable)."),
     click.option("--max-attempts", type=int, metavar="N", help="Give up after so many attempts."),
     click.option("--max-retries", type=int, metavar="N", help="The same without counting the first."),
     click.option("--queue-ttl", type=DURATION, metavar="DURATION", help="Fail if it was not granted after this long."),
@@ -51,6 +53,7 @@ class JobOptions:
     account: str | None
     deadline: str | None
     hard_deadline: bool | None
+    limits: tuple[Mapping[str, object], ...]
     max_attempts: int | None
     max_retries: int | None
     queue_ttl: float | None
@@ -71,6 +74,7 @@ class JobOptions:
             pool=self.pool,
             account=self.account,
             deadline=said(at=self.deadline, hard=self.hard_deadline) or None,
+            limits=list(self.limits) or None,
             retry=said(max_attempts=self.max_attempts) or None,
             max_retries=self.max_retries,
             timeouts=timeouts or None,

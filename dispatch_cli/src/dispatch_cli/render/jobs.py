@@ -133,6 +133,7 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("pool", job["pool"]),
         ("account", job["account"]),
         ("deadline", _deadline(job, now)),
+        ("takes", ", ".join(f"{each['key']} ({each['units']})" for each in job.get("limits", ())) or None),
         ("priority", str(job["priority"])),
         ("attempts", f"{job['attempts_used']} of {_permitted(job)}"),
         ("limits", ", ".join(limits)),

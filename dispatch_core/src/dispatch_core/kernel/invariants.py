@@ -13,6 +13,7 @@ from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.events import EngineEvent, Event, JobEvent, JobPurged
 from dispatch_core.vocabulary.jobs import Job, JobState
+from dispatch_core.vocabulary.limits import LimitDeleted
 from dispatch_core.vocabulary.pools import PoolDeleted
 from dispatch_core.vocabulary.windows import WindowEnded
 
@@ -21,7 +22,7 @@ Counts = Mapping[tuple[str, str], int]
 PULSED = ("version", "deadline_us", "progress_at_us", "progress", "run_until_us")
 """What a sign of life, or a jump of the clock, changes of an attempt without a row of history."""
 
-_ENDS = (PoolDeleted, WindowEnded)
+_ENDS = (PoolDeleted, WindowEnded, LimitDeleted)
 """The last of a record that leaves while its history stays."""
 
 

@@ -21,6 +21,8 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     "probe": ANYONE,
     **dict.fromkeys(("Assign", "SetWanted", "events", "look_at_many"), ADMINS),
     **dict.fromkeys(("CreatePool", "EditPool", "DeletePool"), ADMINS),
+    **dict.fromkeys(("SetLimit", "DeleteLimit"), ADMINS),
+    **dict.fromkeys(("limit", "limits"), SUBMITTERS | ENGINES),
     "ReportPool": ENGINES,
     **dict.fromkeys(("PlanWindow", "EndWindow"), ADMINS),
     "windows": SUBMITTERS,

@@ -62,6 +62,8 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
         "tenant": lambda window: window.tenant,
         "from_us": lambda window: window.from_us,
     },
+    RecordType.LIMIT: {"tenant": lambda limit: limit.tenant, "name": lambda limit: limit.name},
+    RecordType.LEDGER: {"tenant": lambda ledger: ledger.tenant, "limit": lambda ledger: ledger.limit},
     RecordType.DENIALS: {"tenant": lambda trail: trail.tenant, "day": lambda trail: trail.day},
 }
 """The fields a query may filter and sort by: memory calls these, SQL keeps their values in columns."""

@@ -27,7 +27,7 @@ from dispatch_core.shell.maintenance import Maintenance, TickReport
 from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.settings import Settings
-from dispatch_core.shell.verbs import PoolVerbs, WindowVerbs, named
+from dispatch_core.shell.verbs import Grouped, LimitVerbs, PoolVerbs, WindowVerbs, named
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.bounds import problems_as
@@ -309,15 +309,12 @@ class Dispatcher:
         """Any command as a value: what frontends that parse commands use."""
         return self._do(command)
 
-    @property
-    def windows(self) -> WindowVerbs:
-        """The verbs of maintenance windows."""
-        return WindowVerbs(self._do, self._ask)
-
-    @property
-    def pools(self) -> PoolVerbs:
-        """The verbs of storage pools."""
-        return PoolVerbs(self._do, self._ask)
+    windows = Grouped(WindowVerbs)
+    """The verbs of maintenance windows."""
+    pools = Grouped(PoolVerbs)
+    """The verbs of storage pools."""
+    limits = Grouped(LimitVerbs)
+    """The verbs of limits by key."""
 
     # ----- keys
 

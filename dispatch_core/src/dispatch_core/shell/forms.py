@@ -19,14 +19,12 @@ from dispatch_core.shell.parse import parse
 from dispatch_core.shell.pointing import DEADLINE, pointing_at
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
-from dispatch_core.vocabulary.bounds import within_64_bits
 from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
 from dispatch_core.vocabulary.commands import Edit
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Deadline, Job, JobError, JobSize, JobSpec, Wish
 from dispatch_core.vocabulary.keys import Key
-from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.windows import Window
 
 Form = dict[str, Any]
@@ -153,24 +151,6 @@ def _size_to_stored(size: Mapping[str, object]) -> Form:
 # ----- out
 
 
-def pool_form(room: PoolRoom) -> Form:
-    """A storage pool: what is said of it, and what is free."""
-    pool = room.pool
-    return {
-        "id": pool.id,
-        **{
-            name: getattr(pool.spec, name)
-            for name in ("url", "capacity_bytes", "used_bytes", "reserve_bytes")
-        },
-        "reserved_bytes": room.reserved_bytes,
-        "free_bytes": within_64_bits(room.free_bytes),
-        "note": pool.spec.note,
-        "version": pool.version,
-        "created_at": instant(pool.created_us),
-        "updated_at": instant(pool.updated_us),
-    }
-
-
 def key_form(key: Key) -> Form:
     """Everything about a key but its digests."""
     return {
@@ -208,6 +188,7 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "account": spec.account,
         "deadline": None if spec.deadline is None else deadline_form(spec.deadline),
         "deadline_missed": job.deadline_missed,
+        "limits": [_all(each) for each in spec.limits],
         "retry": _all(spec.retry),
         "max_attempts_effective": min(spec.retry.max_attempts, attempts_cap),
         "timeouts": _all(spec.timeouts),

@@ -137,13 +137,15 @@ class Heads:
                 self._drop(job.ready.bucket, window)
             self._refresh(job.ready.bucket)
 
-    def waiting_for(self, tenant: str, pool: str, limit: int) -> Iterator[Job]:
-        """The first jobs known that write to a pool, at most ``limit`` of each class; nothing is read for it."""
+    def waiting_for(self, tenant: str, name: str, limit: int) -> Iterator[Job]:
+        """The first jobs known that may wait for something scarce (see ``JobSpec.scarce``), at most ``limit`` of
+        each class; nothing is read for it.
+        """
         for window in (self._windows or {}).values():
             if window is None or not window.ranks:
                 continue
             first = window.jobs[window.ranks[0][2]]
-            if first.tenant == tenant and first.spec.pool == pool:  # a class has one pool
+            if first.tenant == tenant and name in first.spec.scarce:  # a class waits for the same
                 yield from (window.jobs[rank[2]] for rank in window.ranks[:limit])
 
     def first(self, bucket: Bucket, rank: OrderKey) -> Job:

@@ -13,6 +13,7 @@ from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.policy import Policy
 from dispatch_core.kernel.scheduling.rules import (
     AssignmentRule,
+    LimitRule,
     MaintenanceRule,
     Rule,
     StoragePoolRule,
@@ -33,8 +34,8 @@ from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.kinds import JobKind
 from dispatch_core.vocabulary.windows import Window
 
-HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule(), StoragePoolRule())
-"""Rules that no list of one's own leaves out: tenants stay apart, pins, maintenance and full pools are obeyed."""
+HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule(), StoragePoolRule(), LimitRule())
+"""Rules that no list of one's own leaves out: tenants stay apart, pins, maintenance, full pools and limits are obeyed."""
 
 
 @define(kw_only=True)

@@ -16,17 +16,18 @@ from dispatch_core.shell.forms import (
     job_form,
     key_form,
     parse_instant,
-    pool_form,
     recorded_form,
     window_form,
 )
 from dispatch_core.shell.parse import parse
+from dispatch_core.shell.room_forms import limit_form, pool_form
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import Length
 from dispatch_core.vocabulary.engines import Engine, Profile, Seen, Wanted
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import Job, JobSpec, JobState, Text
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.limits import Limit, LimitRoom, LimitSpec
 from dispatch_core.vocabulary.pools import Pool, PoolRoom, PoolSpec
 from dispatch_core.vocabulary.records import RecordType
 from dispatch_core.vocabulary.windows import Window
@@ -54,6 +55,9 @@ KEY_FIELDS = tuple(key_form(_KEY))
 _POOL = Pool(id="", tenant="", version=1, spec=PoolSpec(capacity_bytes=0), created_us=0, updated_us=0)
 POOL_FIELDS = tuple(pool_form(PoolRoom(_POOL, 0)))
 """The fields of a pool's form."""
+_LIMIT = Limit(name="", tenant="", version=1, spec=LimitSpec(), created_us=0, updated_us=0)
+LIMIT_FIELDS = tuple(limit_form(LimitRoom(limit=_LIMIT)))
+"""The fields of a limit's form."""
 _WINDOW = Window(
     id="", tenant="", version=1, engine_id=None, from_us=0, until_us=0, reason="", actor="", updated_us=0
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from dispatch_core.ports.storage import Query, Transaction
 from dispatch_core.shell.house import House
@@ -18,20 +19,23 @@ OPEN_MAX = 1_000_000
 """More attempts than a fleet has slots."""
 
 
-class LazyRooms(Mapping[str, PoolRoom]):
-    """Rooms by pool id, counted when first asked for: most claims meet no job that names a pool."""
+R = TypeVar("R")
 
-    def __init__(self, count: Callable[[], Mapping[str, PoolRoom]]) -> None:
+
+class LazyRooms(Mapping[str, R]):
+    """Rooms by name, counted when first asked for: most claims meet no job that names a pool or a limit."""
+
+    def __init__(self, count: Callable[[], Mapping[str, R]]) -> None:
         self._count = count
-        self._rooms: Mapping[str, PoolRoom] | None = None
+        self._rooms: Mapping[str, R] | None = None
 
-    def _all(self) -> Mapping[str, PoolRoom]:
+    def _all(self) -> Mapping[str, R]:
         if self._rooms is None:
             self._rooms = self._count()
         return self._rooms
 
-    def __getitem__(self, pool_id: str) -> PoolRoom:
-        return self._all()[pool_id]
+    def __getitem__(self, name: str) -> R:
+        return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -40,38 +44,42 @@ class LazyRooms(Mapping[str, PoolRoom]):
         return len(self._all())
 
 
-class Reservations:
-    """What running jobs reserve, read once per tenant; ``changed`` are the jobs a batch has decided on since."""
+class Running:
+    """The jobs that run, read once per tenant; ``changed`` are the jobs a batch has decided on since.
+
+    Whoever rests on a count of them has locked what it is held against before the first.
+    """
 
     def __init__(self, transaction: Transaction, changed: Mapping[str, Job | None]) -> None:
         self._transaction = transaction
         self._changed = changed
         self._running: dict[str, dict[str, Job]] = {}
 
-    def rooms(self, tenant: str, pools: Iterable[Pool]) -> dict[str, PoolRoom]:
-        """The rooms of a tenant's pools. Whoever rests on them has locked the pools before the first count."""
+    def of(self, tenant: str) -> Iterator[Job]:
+        """A tenant's running jobs."""
         if tenant not in self._running:
             self._running[tenant] = self._read(tenant)
-        stored = (job for job in self._running[tenant].values() if job.id not in self._changed)
-        changed = (job for job in self._changed.values() if job and job.tenant == tenant and _reserves(job))
-        reserved: Counter[str] = Counter()
-        for job in (*stored, *changed):
-            reserved[job.spec.pool or ""] += job.spec.size.size_bytes or 0
-        return {pool.id: PoolRoom(pool, reserved[pool.id]) for pool in pools}
+        yield from (job for job in self._running[tenant].values() if job.id not in self._changed)
+        yield from (job for job in self._changed.values() if job and _runs(job, tenant))
 
     def _read(self, tenant: str) -> dict[str, Job]:
         opened = self._transaction.due(RecordType.ATTEMPT, INT_MAX, OPEN_MAX)
         jobs = {(RecordType.JOB, key.rpartition("/")[0]) for _, key in opened}
         found = self._transaction.load(sorted(jobs))
-        return {
-            job.id: job
-            for job in found.values()
-            if isinstance(job, Job) and job.tenant == tenant and _reserves(job)
-        }
+        return {job.id: job for job in found.values() if isinstance(job, Job) and _runs(job, tenant)}
 
 
-def _reserves(job: Job) -> bool:
-    return job.state is JobState.ASSIGNED and job.spec.pool is not None
+def _runs(job: Job, tenant: str) -> bool:
+    return job.state is JobState.ASSIGNED and job.tenant == tenant
+
+
+def pool_rooms(pools: Iterable[Pool], running: Iterable[Job]) -> dict[str, PoolRoom]:
+    """What is free in pools besides what running jobs reserve."""
+    reserved: Counter[str] = Counter()
+    for job in running:
+        if job.spec.pool is not None:
+            reserved[job.spec.pool] += job.spec.size.size_bytes or 0
+    return {pool.id: PoolRoom(pool, reserved[pool.id]) for pool in pools}
 
 
 def pools_of(transaction: Transaction, tenant: str) -> list[Pool]:
@@ -83,7 +91,8 @@ def pools_of(transaction: Transaction, tenant: str) -> list[Pool]:
 
 def rooms_of(transaction: Transaction, tenant: str) -> dict[str, PoolRoom]:
     """What is free in a tenant's pools, as a snapshot shows it."""
-    return Reservations(transaction, {}).rooms(tenant, pools_of(transaction, tenant))
+    pools = pools_of(transaction, tenant)
+    return pool_rooms(pools, Running(transaction, {}).of(tenant))
 
 
 # ----- questions

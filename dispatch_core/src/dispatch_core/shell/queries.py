@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import attrs
 from attrs import frozen
@@ -17,6 +18,7 @@ from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
 from dispatch_core.shell.fleetview import all_engines
 from dispatch_core.shell.house import House
+from dispatch_core.shell.limitview import LimitsAsSeen
 from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.windowview import concerning, windows_of
 from dispatch_core.shell.workspace import ACCEPTED, PURGED
@@ -234,15 +236,16 @@ def events(
 
 
 def _view(
-    status: EngineStatus, rooms: Mapping[str, PoolRoom], now: int, house: House, outlook: Outlook
+    status: EngineStatus, rooms: Mapping[str, PoolRoom], limits: LimitsAsSeen, house: House, outlook: Outlook
 ) -> EngineView:
-    ahead = house.settings.windows_finish_first
+    now, ahead = limits.now, house.settings.windows_finish_first
     windows = tuple(each for each in status.windows if ahead or each.open_at(now))
 
     def others(job: Job) -> Sequence[str]:
         return house.matcher.others(job, status.engine, outlook, rooms)
 
-    return EngineView(status.engine, status.pulse, rooms, windows, now, others)
+    left = LazyRooms(partial(limits.rooms, status.engine.id))
+    return EngineView(status.engine, status.pulse, rooms, windows, now, others, left)
 
 
 def explain(
@@ -254,8 +257,9 @@ def explain(
     ready = _ahead(snapshot, house, context, found)
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
     now = snapshot.now()
+    limits = LimitsAsSeen(snapshot, context.tenant)
     outlook = house.fleet.fresh_outlook(snapshot)
-    views = [(_view(each, rooms, now, house, outlook), len(each.attempts)) for each in fleet]
+    views = [(_view(each, rooms, limits, house, outlook), len(each.attempts)) for each in fleet]
     explanation = explain_job(found, views, ready, house.matcher, outlook, now)
     if engine_id is None:
         return explanation
@@ -280,8 +284,9 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     buckets = [each for each in snapshot.buckets() if each[0] == own or not each[0].startswith(ENGINE_LANES)]
     heads = snapshot.heads(buckets, house.settings.head_rows_max)
     rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
+    limits = LimitsAsSeen(snapshot, context.tenant)
     outlook = house.fleet.fresh_outlook(snapshot)
-    view = _view(status, rooms, snapshot.now(), house, outlook)
+    view = _view(status, rooms, limits, house, outlook)
     explanation = house.matcher.choose(view, in_rank_order(heads.values()), outlook, snapshot.now())[1]
     if free > 0:
         return explanation

@@ -16,13 +16,14 @@ from dispatch_core.vocabulary.engines import Engine, HeartbeatAnswer
 from dispatch_core.vocabulary.errors import KeyReusedError
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.limits import Limit
 from dispatch_core.vocabulary.pools import Pool
 from dispatch_core.vocabulary.records import Receipt, receipt_id
 from dispatch_core.vocabulary.windows import Window
 
 _ANSWERS: Mapping[str, type] = {
     cls.__name__: cls
-    for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key, Pool, Window, ManyPlan)
+    for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key, Pool, Window, Limit, ManyPlan)
 }
 
 

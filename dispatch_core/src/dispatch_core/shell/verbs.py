@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from attrs import frozen
 
-from dispatch_core.shell import poolview, windowview
+from dispatch_core.shell import limitview, poolview, windowview
 from dispatch_core.vocabulary.attempts import Lease
 from dispatch_core.vocabulary.commands import Command
+from dispatch_core.vocabulary.limits import DeleteLimit, Limit, LimitRoom, LimitSpec, SetLimit
 from dispatch_core.vocabulary.pools import (
     CreatePool,
     DeletePool,
@@ -28,6 +29,19 @@ Ask = Callable[..., Any]
 def named(lease: Lease) -> dict[str, Any]:
     """What a report says of the lease it is about."""
     return {"job_id": lease.job.id, "token": lease.token, "engine_id": lease.engine_id}
+
+
+V_co = TypeVar("V_co", covariant=True)
+
+
+@frozen
+class Grouped(Generic[V_co]):
+    """An attribute of a dispatcher: verbs that act in its name."""
+
+    _make: Callable[[Do, Ask], V_co]
+
+    def __get__(self, dispatcher: Any, _kind: object = None) -> V_co:
+        return self._make(dispatcher._do, dispatcher._ask)  # noqa: SLF001  # it is the dispatcher's own attribute
 
 
 @frozen
@@ -61,6 +75,30 @@ class PoolVerbs:
     def list(self) -> list[PoolRoom]:
         """This tenant's pools by id."""
         return cast("list[PoolRoom]", self._ask(poolview.pools))
+
+
+@frozen
+class LimitVerbs:
+    """Limits by key: how many jobs that name a key run at a time, how often they start, how many may wait."""
+
+    _do: Do
+    _ask: Ask
+
+    def set(self, key: str, spec: LimitSpec) -> Limit:
+        """Say what holds for a key from now on; what runs goes on."""
+        return cast(Limit, self._do(SetLimit(key=key, spec=spec)))
+
+    def remove(self, key: str) -> Limit:
+        """Let the key be limited no longer: its last state. Raises UnknownLimitError."""
+        return cast(Limit, self._do(DeleteLimit(key=key)))
+
+    def get(self, key: str) -> LimitRoom:
+        """One limit and what is in use of it. Raises UnknownLimitError."""
+        return cast(LimitRoom, self._ask(limitview.limit, key))
+
+    def list(self) -> list[LimitRoom]:
+        """This tenant's limits by key."""
+        return cast("list[LimitRoom]", self._ask(limitview.limits))
 
 
 @frozen

@@ -17,6 +17,7 @@ from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobState, engine_lane
+from dispatch_core.vocabulary.limits import Limit
 from dispatch_core.vocabulary.pools import Pool
 
 IDLE_S = 3_600.0
@@ -123,9 +124,9 @@ class Parked:
                 self._offers[job.id] = (job, set())
 
     def _unblocked(self, changes: ChangeSet) -> Iterator[Job]:
-        """Jobs that may have waited for room in a pool which has more of it now."""
-        for tenant, pool in dict.fromkeys(_freed(changes)) if self._entries else ():
-            yield from self._house.heads.waiting_for(tenant, pool, len(self._entries))
+        """Jobs that may have waited for room in a pool, or of a limit, which has more of it now."""
+        for tenant, name in dict.fromkeys(_freed(changes)) if self._entries else ():
+            yield from self._house.heads.waiting_for(tenant, name, len(self._entries))
 
     def _take(self, chosen: set[int]) -> list[Handed]:
         taken = [entry for entry in self._entries if id(entry) in chosen]
@@ -169,15 +170,17 @@ def _engine_of(entry: Handed) -> str:
 
 
 def _freed(changes: ChangeSet) -> Iterator[tuple[str, str]]:
-    """The tenant and id of each pool that may have gained room: a job that wrote to it stopped, or it changed."""
+    """The tenant and name of what may have gained room: a job that had some of it stopped, or it changed."""
     for change in changes.changes:
         before, after = change.before, change.after
         if isinstance(after, Pool):
-            yield after.tenant, after.id
-        if not isinstance(before, Job) or before.state is not JobState.ASSIGNED or before.spec.pool is None:
+            yield after.tenant, f"pool:{after.id}"
+        if isinstance(limit := after or before, Limit):
+            yield limit.tenant, f"limit:{limit.name}"
+        if not isinstance(before, Job) or before.state is not JobState.ASSIGNED:
             continue
         if not isinstance(after, Job) or after.state is not JobState.ASSIGNED:
-            yield before.tenant, before.spec.pool
+            yield from ((before.tenant, name) for name in before.spec.scarce)
 
 
 def _gained(changes: ChangeSet) -> Iterator[Job]:

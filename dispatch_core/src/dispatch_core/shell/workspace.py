@@ -17,6 +17,7 @@ from dispatch_core.kernel.denials import evolve_denials
 from dispatch_core.kernel.evolve import evolve, evolve_attempt
 from dispatch_core.kernel.fleet import evolve_engine
 from dispatch_core.kernel.keys import evolve_key
+from dispatch_core.kernel.limits import evolve_limit
 from dispatch_core.kernel.pools import evolve_pool
 from dispatch_core.kernel.scheduling.matcher import Front
 from dispatch_core.kernel.scheduling.outlook import Outlook
@@ -24,7 +25,8 @@ from dispatch_core.kernel.terms import Decision
 from dispatch_core.kernel.windows import evolve_window
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
 from dispatch_core.shell.house import House
-from dispatch_core.shell.poolview import Reservations, pools_of
+from dispatch_core.shell.limitview import ledger_refs, limit_rooms, limits_of
+from dispatch_core.shell.poolview import Running, pool_rooms, pools_of
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
@@ -43,6 +45,7 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Bucket, Job, rank_of
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, LimitRoom, limit_id
 from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
@@ -72,8 +75,8 @@ class Workspace:
         self._firsts: dict[Bucket, Job | None] = {}
         self._stale: dict[Bucket, None] = {}
         self._jobs: dict[str, Job | None] = {}
-        self._reservations = Reservations(transaction, self._jobs)
-        self._pools: dict[str, list[Ref]] = {}
+        self._running = Running(transaction, self._jobs)
+        self._scarce: dict[str, list[Ref]] = {}
         self._history: list[Recorded] = []
         self._forgotten: list[Ref] = []
         self._counters: Counter[tuple[str, str]] = Counter()
@@ -152,15 +155,38 @@ class Workspace:
         found = self.get((RecordType.POOL, pool_key(context.tenant, pool_id)))
         return found if isinstance(found, Pool) else None
 
+    def limit(self, key: str, context: Context) -> Limit | None:
+        """A limit of the caller's tenant."""
+        found = self.get((RecordType.LIMIT, limit_id(context.tenant, key)))
+        return found if isinstance(found, Limit) else None
+
     def rooms(self, tenant: str) -> Mapping[str, PoolRoom]:
-        """What is free in a tenant's pools after this batch's grants; the pools are locked, for claims rest on them."""
-        if tenant not in self._pools:
-            stored = {ref_of(pool) for pool in pools_of(self.transaction, tenant)}
-            made = {ref_of(each) for each in self._current.values() if isinstance(each, Pool)}
-            self._pools[tenant] = sorted(stored | made)
-            self._lock_again(self._pools[tenant])
-        pools = [pool for ref in self._pools[tenant] if isinstance(pool := self.get(ref), Pool)]
-        return self._reservations.rooms(tenant, [pool for pool in pools if pool.tenant == tenant])
+        """What is free in a tenant's pools after this batch's grants."""
+        pools = [each for each in self._locked(tenant) if isinstance(each, Pool)]
+        return pool_rooms(pools, self._running.of(tenant))
+
+    def limit_rooms(self, engine: Engine) -> Mapping[str, LimitRoom]:
+        """What is left for an engine of its tenant's limits after this batch's grants."""
+        limits = [each for each in self._locked(engine.tenant) if isinstance(each, Limit)]
+        if not limits:
+            return {}
+        refs = ledger_refs(limits, engine.id)
+        self.load(refs)  # whoever writes one has locked its limit
+        ledgers = {ref: self.get(ref) for ref in refs}
+        return limit_rooms(limits, self._running.of(engine.tenant), ledgers, engine.id, self.now)
+
+    def _locked(self, tenant: str) -> list[Record]:
+        """The tenant's pools and limits, locked in one pass before anything is counted: claims rest on them."""
+        if tenant not in self._scarce:
+            found: list[Record] = [
+                *limits_of(self.transaction, tenant),
+                *pools_of(self.transaction, tenant),
+            ]
+            made = {ref_of(each) for each in self._current.values() if isinstance(each, (Pool, Limit))}
+            self._scarce[tenant] = sorted({ref_of(each) for each in found} | made)
+            self._lock_again(self._scarce[tenant])
+        records = [self.get(ref) for ref in self._scarce[tenant]]
+        return [each for each in records if each is not None and each.tenant == tenant]
 
     def _lock_again(self, refs: Collection[Ref]) -> None:
         """Read with locks what may have been read without; what the batch has changed stays changed."""
@@ -346,6 +372,16 @@ class Workspace:
             self.put(after)
         return after
 
+    def limit_happened(self, limit: Limit | None, event: LimitEvent, context: Context) -> Limit:
+        """A fact about a limit; the last one removes it, and the next batch to claim counts anew."""
+        after = evolve_limit(limit, event, self.now)
+        self._record(ref_of(after), after, event, context)
+        if isinstance(event, LimitDeleted):
+            self.drop(ref_of(after))
+        else:
+            self.put(after)
+        return after
+
     def window_happened(self, window: Window | None, event: WindowEvent, context: Context) -> Window:
         """A fact about a maintenance window; the last one removes it."""
         after = evolve_window(window, event, self.now)
@@ -359,7 +395,7 @@ class Workspace:
     def _record(
         self,
         ref: Ref,
-        after: Job | Engine | Key | Pool | Window | DenialTrail,
+        after: Job | Engine | Key | Pool | Window | Limit | DenialTrail,
         event: Event,
         context: Context,
     ) -> None:

@@ -12,7 +12,8 @@ from dispatch_core.shell.wire import event_from_plain
 from dispatch_core.vocabulary.attempts import Attempt, Lease
 from dispatch_core.vocabulary.engines import Profile
 from dispatch_core.vocabulary.errors import InvariantError
-from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.jobs import Job, JobState
+from dispatch_core.vocabulary.limits import Limit
 from dispatch_core.vocabulary.records import RecordType
 
 _PAGE = 1_000
@@ -98,6 +99,23 @@ def check_grant(lease: Lease, profile: Profile) -> None:
     ]
     if found := [str(each) for each in wrong if each]:
         raise InvariantError(f"{job.id} was granted to {lease.engine_id} against {', '.join(found)}")
+
+
+def check_limits(lease: Lease, storage: Storage) -> None:
+    """No grant takes more at a time of a limit than there is. Raises InvariantError.
+
+    Counted from the store, where the grant is the last thing that happened. A lease that had ended and showed
+    life again may fill a limit beyond its capacity; a grant never does.
+    """
+    with storage.read() as snapshot:
+        running = [job for job in all_jobs(snapshot) if job.state is JobState.ASSIGNED]
+        refs = [(RecordType.LIMIT, f"{lease.job.tenant}/{use.key}") for use in lease.job.spec.limits]
+        limits = [each for each in snapshot.load(refs).values() if isinstance(each, Limit)]
+    for limit in limits:
+        counted = (job for job in running if limit.spec.per == "fleet" or job.engine_id == lease.engine_id)
+        in_use = sum(use.units for job in counted for use in job.spec.limits if use.key == limit.name)
+        if in_use > (2**63 if limit.spec.capacity is None else limit.spec.capacity):
+            raise InvariantError(f"{lease.job.id}: {in_use} of {limit.spec.capacity} {limit.name} are in use")
 
 
 def _major(version: object) -> int:

@@ -19,7 +19,7 @@ from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.settings import Settings
 from dispatch_core.storage.memory import MemoryStorage
 from dispatch_core.testing import strategies as some
-from dispatch_core.testing.checkers import check_grant, check_store
+from dispatch_core.testing.checkers import check_grant, check_limits, check_store
 from dispatch_core.testing.faults import CommitFault, FaultyStorage
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.clock import Clock, ManualClock
@@ -33,6 +33,7 @@ from dispatch_core.vocabulary.errors import (
 )
 from dispatch_core.vocabulary.ids import SeededIds
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec, JobState, LadderStep
+from dispatch_core.vocabulary.limits import LimitSpec
 
 T = TypeVar("T")
 JOBS_MAX = 12
@@ -170,6 +171,7 @@ class FleetMachine(RuleBasedStateMachine):
             check_grant(lease, engine.profile)
             assert (lease.job.id, lease.token) not in self.tokens, "a token was issued twice"
             self.tokens.add((lease.job.id, lease.token))
+            check_limits(lease, self.storage)
         self.leases += leases
 
     @precondition(lambda self: self.leases)
@@ -246,6 +248,14 @@ class FleetMachine(RuleBasedStateMachine):
         """Operators take engines out and put them back."""
         engine_id = data.draw(st.sampled_from(sorted(self.engines)))
         self.call(server, lambda each: getattr(each, act)(engine_id))
+
+    @rule(server=st.integers(0, 1), key=st.sampled_from(some.LIMIT_KEYS), spec=st.none() | some.limit_specs())
+    def limit(self, server: int, key: str, spec: LimitSpec | None) -> None:
+        """Operators set limits, and remove them."""
+        if spec is None:
+            self.call(server, lambda each: each.limits.remove(key))
+        else:
+            self.call(server, lambda each: each.limits.set(key, spec))
 
     # ----- time and faults
 
@@ -325,6 +335,8 @@ class FleetMachine(RuleBasedStateMachine):
 
     def _drain(self) -> None:
         server = self.servers[0]
+        for key in some.LIMIT_KEYS:
+            self.call(0, lambda each, key=key: each.limits.remove(key))  # type: ignore[misc]  # bound now
         for job_id in self.jobs:
             self.call(0, lambda each, job_id=job_id: each.release(job_id))  # type: ignore[misc]  # bound now
             self.call(0, lambda each, job_id=job_id: each.assign(job_id, None))  # type: ignore[misc]  # bound now

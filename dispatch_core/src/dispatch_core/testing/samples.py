@@ -29,6 +29,7 @@ from dispatch_core.vocabulary.jobs import (
     JobSpec,
     JobState,
     LadderStep,
+    LimitUse,
     Pin,
     Ready,
     Retry,
@@ -36,6 +37,7 @@ from dispatch_core.vocabulary.jobs import (
     Wish,
 )
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.limits import Ledger, Limit, LimitScope, LimitSpec
 from dispatch_core.vocabulary.pools import Pool, PoolSpec
 from dispatch_core.vocabulary.records import Receipt, Record, receipt_id, ref_of
 from dispatch_core.vocabulary.scopes import Scope
@@ -116,6 +118,26 @@ def a_pool(key: str = "pool-1", **fields: Any) -> Pool:
     return Pool(**{"id": key, **usual, **fields})
 
 
+def a_limit(name: str = "licence", **fields: Any) -> Limit:
+    """A limit of one at a time."""
+    usual: dict[str, Any] = {
+        "tenant": "default", "version": 1, "spec": LimitSpec(capacity=1), "created_us": 4, "updated_us": 4,
+    }  # fmt: skip
+    return Limit(**{"name": name, **usual, **fields})
+
+
+def a_ledger(key: str = "default/licence/", **fields: Any) -> Ledger:
+    """A token bucket."""
+    usual: dict[str, Any] = {
+        "tenant": "default",
+        "limit": "licence",
+        "version": 1,
+        "tokens": 0,
+        "refilled_us": 7,
+    }
+    return Ledger(**{"id": key, **usual, **fields})
+
+
 def a_window(key: str = "window-1", **fields: Any) -> Window:
     """A maintenance window."""
     usual: dict[str, Any] = {
@@ -144,7 +166,8 @@ _FULL_SPEC = JobSpec(
     ladder=(LadderStep(after_s=1.5, requirements=(), parameters={"deep": None}), LadderStep(after_s=2, parameters=_JSON)),
     size=JobSize(size_bytes=INT_MAX, duration_us=0, width=1, height=2, frames=3),
     retry=Retry(max_attempts=100, first_delay_s=0.1, factor=1.5, delay_max_s=1e-9),
-    timeouts=Timeouts(queue_s=1.5, run_s=2.5, no_progress_s=3.5), not_before_us=4, hold=True, note=NASTY_TEXT,
+    timeouts=Timeouts(queue_s=1.5, run_s=2.5, no_progress_s=3.5), limits=(LimitUse(key="a"), LimitUse(key="b:c", units=7)),
+    not_before_us=4, hold=True, note=NASTY_TEXT,
 )  # fmt: skip
 FULL_JOB = a_job(
     "job-" + NASTY_TEXT, tenant=NASTY_TEXT, version=INT_MAX, spec=_FULL_SPEC, state=JobState.FAILED_RETRY,
@@ -174,12 +197,16 @@ _FULL_POOL = a_pool(
     NASTY_TEXT, tenant=NASTY_TEXT, version=INT_MAX,
     spec=PoolSpec(url=NASTY_TEXT, capacity_bytes=INT_MAX, used_bytes=1, reserve_bytes=2, note=NASTY_TEXT),
 )  # fmt: skip
+_FULL_LIMIT = LimitSpec(
+    capacity=0, rate_per_s=1e-6, burst=1_000_000, per=LimitScope.ENGINE, queued_max=INT_MAX, note=NASTY_TEXT
+)
 SAMPLES: Sequence[Record] = (
     a_job(), FULL_JOB, an_attempt(), _FULL_ATTEMPT, an_engine(), _FULL_ENGINE,
     a_pulse(due_us=None), a_pulse(disk_free_bytes=0, load=0.25), a_receipt(),
     a_receipt(NASTY_TEXT, answer=_JSON, job_id="j", due_us=INT_MAX), a_key(), _FULL_KEY, a_pool(), _FULL_POOL,
     a_window(), a_window(NASTY_TEXT, engine_id=NASTY_TEXT, reason=NASTY_TEXT, until_us=INT_MAX),
-    a_trail(), a_trail(tenant=NASTY_TEXT, attempts=INT_MAX),
+    a_limit(), a_limit(NASTY_TEXT, tenant=NASTY_TEXT, version=INT_MAX, spec=_FULL_LIMIT), a_ledger(),
+    a_ledger(NASTY_TEXT, tokens=INT_MAX, refilled_us=-INT_MAX), a_trail(), a_trail(tenant=NASTY_TEXT, attempts=INT_MAX),
 )  # fmt: skip
 """Every type of record, bare and with every optional field set."""
 

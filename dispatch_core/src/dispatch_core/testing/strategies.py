@@ -11,10 +11,12 @@ from hypothesis.strategies import SearchStrategy
 
 from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.engines import Benchmark, Profile
-from dispatch_core.vocabulary.jobs import JobError, JobSize, JobSpec, LadderStep, Retry, Timeouts
+from dispatch_core.vocabulary.jobs import JobError, JobSize, JobSpec, LadderStep, LimitUse, Retry, Timeouts
+from dispatch_core.vocabulary.limits import LimitScope, LimitSpec
 
 CODECS = ("h264", "hevc", "av1", "vp9")
 FFMPEG = ("5.1", "6.1.1", "7.0", "9.0.2")
+LIMIT_KEYS = ("licence", "io:read")
 REQUIREMENTS = ("ffmpeg >= 6", "ffmpeg < 9", "streaming == true", "tag has fast", "prefer tag has fast")
 
 
@@ -46,6 +48,25 @@ def _one_after_the_other(steps: Sequence[tuple[float, LadderStep]]) -> tuple[Lad
     return tuple(attrs.evolve(step, after_s=end) for end, (_, step) in zip(ends, steps, strict=True))
 
 
+def limit_uses() -> SearchStrategy[tuple[LimitUse, ...]]:
+    """Mostly nothing; else one or two units of one or both keys of ``LIMIT_KEYS``."""
+    use = st.builds(LimitUse, key=st.sampled_from(LIMIT_KEYS), units=st.integers(1, 2))
+    uses = st.lists(use, min_size=1, max_size=2, unique_by=lambda each: each.key)
+    return st.just(()) | uses.map(tuple)
+
+
+def limit_specs() -> SearchStrategy[LimitSpec]:
+    """Limits of a few units at a time, of a few starts per second, or both; of the fleet or of each engine."""
+    spec = st.builds(
+        LimitSpec,
+        capacity=st.none() | st.integers(0, 3),
+        rate_per_s=st.none() | st.sampled_from((0.01, 0.5)),
+        burst=st.integers(1, 3),
+        per=st.sampled_from(LimitScope),
+    )
+    return spec.filter(lambda each: (each.capacity, each.rate_per_s) != (None, None))
+
+
 def job_specs(*, limits: bool = True, holds: bool = True) -> SearchStrategy[JobSpec]:
     """Transcodes of all codecs, priorities and sizes; with ``limits`` also queue, run and progress limits."""
     parameters = st.fixed_dictionaries(
@@ -59,6 +80,7 @@ def job_specs(*, limits: bool = True, holds: bool = True) -> SearchStrategy[JobS
         size=job_sizes(),
         requirements=st.lists(st.sampled_from(REQUIREMENTS), max_size=2, unique=True).map(tuple),
         ladder=ladders(),
+        limits=limit_uses(),
         retry=st.builds(Retry, max_attempts=st.integers(1, 4)),
         timeouts=st.builds(Timeouts, queue_s=span, run_s=span, no_progress_s=span)
         if limits

@@ -19,6 +19,7 @@ from dispatch_core.vocabulary.jobs import (
     JobSize,
     JobSpec,
     Ladder,
+    LimitUses,
     Natural,
     Note,
     PoolId,
@@ -28,6 +29,7 @@ from dispatch_core.vocabulary.jobs import (
     Timeouts,
 )
 from dispatch_core.vocabulary.keys import KeyId, KeyName, KeyScopes, TenantName
+from dispatch_core.vocabulary.limits import LimitCommand
 from dispatch_core.vocabulary.pools import PoolCommand
 from dispatch_core.vocabulary.windows import WindowCommand
 
@@ -70,6 +72,7 @@ class Edit:
     pool: PoolId | None | Unset = UNSET
     account: AccountName | None | Unset = UNSET
     deadline: Deadline | None | Unset = UNSET
+    limits: LimitUses | Unset = UNSET
     merge: Annotated[Mapping[str, object], Json()] = field(factory=dict)
 
     @property
@@ -402,6 +405,7 @@ Command = (
     | KeyCommand
     | PoolCommand
     | WindowCommand
+    | LimitCommand
     | DenialCommand
     | PruneReceipt
     | PurgeJob

@@ -81,6 +81,12 @@ class UnknownPoolError(CommandRejectedError):
     code = "unknown-pool"
 
 
+class UnknownLimitError(CommandRejectedError):
+    """No limit of this key for this tenant."""
+
+    code = "unknown-limit"
+
+
 class UnknownWindowError(CommandRejectedError):
     """No such maintenance window for this tenant."""
 

@@ -12,6 +12,7 @@ from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.denials import DenialEvent
 from dispatch_core.vocabulary.engines import Benchmark, Profile, Seen, Wanted
 from dispatch_core.vocabulary.jobs import JobError, JobSpec, JobState, Pin
+from dispatch_core.vocabulary.limits import LimitEvent
 from dispatch_core.vocabulary.pools import PoolEvent
 from dispatch_core.vocabulary.scopes import Scope
 from dispatch_core.vocabulary.windows import WindowEvent
@@ -343,7 +344,7 @@ EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
 KeyEvent = KeyCreated | KeyRotated | KeyRevoked
 PurgeEvent = JobPurged
 """What happens to a job's record as a whole: no job comes after it."""
-Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent | WindowEvent | DenialEvent
+Event = JobEvent | EngineEvent | KeyEvent | PurgeEvent | PoolEvent | WindowEvent | LimitEvent | DenialEvent
 
 
 def event_name(event: Event) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from attrs import field, frozen
 
-from dispatch_core.vocabulary.bounds import INT_MAX, NAME, AnyText, Bound, Json, Length
+from dispatch_core.vocabulary.bounds import INT_MAX, NAME, AnyText, Bound, Grammar, Json, Length
 
 Text = Annotated[str, Length(1, 255)]
 Note = Annotated[str, Length(0, 1_000)]
@@ -16,6 +16,15 @@ Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 PoolId = Annotated[str, Length(1, 64), NAME]
 AccountName = Annotated[str, Length(1, 100)]
 Natural = Annotated[int, Bound(0, INT_MAX)]
+LimitKey = Annotated[
+    str,
+    Length(1, 120),
+    Grammar(
+        r"[A-Za-z0-9][A-Za-z0-9._:@-]*", "letters, digits, dots, dashes, underscores, colons and at signs"
+    ),
+]
+LimitUnits = Annotated[int, Bound(1, 1_000_000)]
+LIMIT_USES_MAX = 8
 Requirements = Annotated[tuple[Annotated[str, Length(1, 300)], ...], Length(0, 32)]
 ATTEMPTS_MAX = 100
 LADDER_MAX = 8
@@ -98,10 +107,22 @@ class Deadline:
 
 
 @frozen(kw_only=True)
+class LimitUse:
+    """So many units of a limit a job takes while it runs; a key that nobody has limited costs nothing."""
+
+    key: LimitKey
+    units: LimitUnits = 1
+
+
+LimitUses = Annotated[tuple[LimitUse, ...], Length(0, LIMIT_USES_MAX)]
+
+
+@frozen(kw_only=True)
 class JobSpec:
     """What the submitter asks for. Priority: −100 to 100, higher first. ``pool`` is where it writes to.
 
     ``ladder``: how the wish becomes looser while nobody takes the job, each step later than the one before.
+    ``limits`` are what it takes of limits by key while it runs.
     ``account`` is whose share of the fleet it uses: accounts that queue at the same time are served by turns.
     """
 
@@ -112,6 +133,7 @@ class JobSpec:
     requirements: Requirements = ()
     ladder: Ladder = ()
     pool: PoolId | None = None
+    limits: LimitUses = ()
     account: AccountName | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
@@ -119,6 +141,12 @@ class JobSpec:
     not_before_us: Instant | None = None
     hold: bool = False
     note: Note = ""
+
+    @property
+    def scarce(self) -> tuple[str, ...]:
+        """The names of what its class may have to wait for: its pool and its limits."""
+        pool = () if self.pool is None else (f"pool:{self.pool}",)
+        return (*pool, *(f"limit:{use.key}" for use in self.limits))
 
 
 @frozen(kw_only=True)

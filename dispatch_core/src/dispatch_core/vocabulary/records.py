@@ -13,6 +13,7 @@ from dispatch_core.vocabulary.denials import DenialTrail
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.keys import Key
+from dispatch_core.vocabulary.limits import Ledger, Limit
 from dispatch_core.vocabulary.pools import Pool
 from dispatch_core.vocabulary.windows import Window
 
@@ -28,6 +29,8 @@ class RecordType(StrEnum):
     KEY = "key"
     POOL = "pool"
     WINDOW = "window"
+    LIMIT = "limit"
+    LEDGER = "ledger"
     DENIALS = "denials"
 
 
@@ -51,7 +54,7 @@ def receipt_id(tenant: str, key: str) -> str:
     return f"{len(tenant)}:{tenant}:{key}"
 
 
-Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool | Window | DenialTrail
+Record = Job | Attempt | Engine | EnginePulse | Receipt | Key | Pool | Window | Limit | Ledger | DenialTrail
 Ref = tuple[RecordType, str]
 
 RECORD_CLASSES: Mapping[RecordType, type] = {
@@ -63,6 +66,8 @@ RECORD_CLASSES: Mapping[RecordType, type] = {
     RecordType.KEY: Key,
     RecordType.POOL: Pool,
     RecordType.WINDOW: Window,
+    RecordType.LIMIT: Limit,
+    RecordType.LEDGER: Ledger,
     RecordType.DENIALS: DenialTrail,
 }
 

@@ -64,6 +64,14 @@ class JobDeadline:
 
 
 @frozen(kw_only=True)
+class LimitUse:
+    """What a job takes of a limit while it runs."""
+
+    key: str
+    units: int
+
+
+@frozen(kw_only=True)
 class Job:
     """One durable unit of work, as it is now. ``version`` is its entity tag."""
 
@@ -83,6 +91,7 @@ class Job:
     account: str | None
     deadline: JobDeadline | None
     deadline_missed: bool | None
+    limits: tuple[LimitUse, ...]
     retry: Retry
     max_attempts_effective: int
     timeouts: Timeouts

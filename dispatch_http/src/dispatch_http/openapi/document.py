@@ -27,6 +27,7 @@ SLICED = (
     "Key",
     "Pool",
     "Window",
+    "Limit",
     "Attempt",
     "Event",
 )  # callers may ask for some of their fields only
@@ -162,6 +163,7 @@ _PATH_WORDS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "engine_id": (grammar.ENGINE_ID, "The engine."),
     "key_id": (grammar.KEY_ID, "The key."),
     "pool_id": (grammar.POOL_ID, "The pool."),
+    "limit_key": (grammar.LIMIT_KEY, "The key that is limited."),
     "window_id": (grammar.WINDOW_ID, "The window."),
     "number": (grammar.ATTEMPT, "The attempt; the first is 1."),
 }
@@ -246,7 +248,7 @@ def _responses(method: str, path: str, said: Operation, open_: bool, found: _Sch
 def _refusals(method: str, path: str, said: Operation, open_: bool) -> set[int]:
     found = {400, *said.refusals}
     found |= set() if open_ else {401, 403, 429, 503}
-    found |= {404} if "_id}" in path else set()
+    found |= {404} if "_id}" in path or "_key}" in path else set()
     found |= {409} if "{job_id}" in path else set()
     found |= {413, 415} if said.body else set()
     found |= {422} if method in UNSAFE else set()
@@ -309,6 +311,7 @@ _FIRST: Mapping[str, str] = {
     "engines": "/engines/0",
     "pools": "/pools/0",
     "windows": "/windows/0",
+    "limits": "/limits/0",
 }
 
 
@@ -317,6 +320,7 @@ def _link(of: str, name: str) -> Schema:
         return f"$response.body#{_FIRST.get(of, '')}/{member}"
 
     known = {"job_id": at("job_id")} if of == "lease" else {f"{of.rstrip('s')}_id": at("id")}
+    known = {"limit_key": at("key")} if of == "limits" else known
     held = {"token": at("token"), "engine_id": at("engine_id")}
     further: Mapping[str, Schema] = {
         "claim": {"parameters": known | {"session": at("session")}},

@@ -11,7 +11,7 @@ from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.facts import VOLATILE_FACTS, Catalogue, FactType, Term, parse_term
 from dispatch_core.vocabulary.ids import crockford
-from dispatch_core.vocabulary.jobs import Job, JobSpec
+from dispatch_core.vocabulary.jobs import Job, JobSpec, LimitUse
 from dispatch_core.vocabulary.kinds import JobKind
 
 _REMEMBERED_MAX = 10_000
@@ -20,7 +20,7 @@ _MEASURED_MAX = 50_000
 
 @frozen(kw_only=True)
 class SchedulingClass:
-    """What its jobs share: owner, kind, task class, requirement terms, pool, and whether they count as large.
+    """What its jobs share: owner, kind, task class, requirement terms, pool, limits, and whether they count as large.
 
     ``nominal_us`` is the kind's guess for one unit of work, where no engine says better; ``moving`` are the
     required terms over facts that move with each heartbeat.
@@ -33,6 +33,7 @@ class SchedulingClass:
     terms: tuple[Term, ...]
     large: bool
     pool: str | None = None
+    limits: tuple[LimitUse, ...] = ()
     nominal_us: float = 1_000_000.0
     moving: tuple[Term, ...] = ()
 
@@ -84,7 +85,7 @@ class Classifier:
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))
         large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes
-        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large, spec.pool)
+        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large, spec.pool, spec.limits)
         found = self._classes.get(signature)
         if found is None:
             if len(self._classes) >= _REMEMBERED_MAX:
@@ -98,11 +99,15 @@ def _moves(term: Term) -> bool:
 
 
 def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
-    tenant, name, task_class, needs, large, pool = signature
+    tenant, name, task_class, needs, large, pool, limits = signature
     assert isinstance(needs, tuple)
+    assert isinstance(limits, tuple)
     terms = {term.text: term for term in parse_requirements(needs, kind.catalogue)}
     pools = [] if pool is None else [f"pool:{pool}"]  # no term looks like this
-    canonical = "\n".join([str(tenant), str(name), str(task_class), str(large), *sorted(terms), *pools])
+    uses = [f"limit:{use.key} {use.units}" for use in limits]
+    canonical = "\n".join(
+        [str(tenant), str(name), str(task_class), str(large), *sorted(terms), *pools, *uses]
+    )
     digest = hashlib.blake2b(canonical.encode(), digest_size=10).digest()
     return SchedulingClass(
         id=tenant_mark(str(tenant)) + crockford(int.from_bytes(digest, "big"), 16),
@@ -112,6 +117,7 @@ def _build(signature: tuple[object, ...], kind: JobKind) -> SchedulingClass:
         terms=tuple(terms[text] for text in sorted(terms)),
         large=bool(large),
         pool=None if pool is None else str(pool),
+        limits=limits,
         nominal_us=kind.nominal_s_per_unit * SECOND_US,
         moving=tuple(term for text, term in sorted(terms.items()) if _moves(term)),
     )

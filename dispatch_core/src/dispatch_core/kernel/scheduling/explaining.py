@@ -20,11 +20,12 @@ from dispatch_core.kernel.scheduling.matcher import Matcher, in_rank_order
 from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.kernel.scheduling.rules.failed_here import FAILED_HERE
+from dispatch_core.kernel.scheduling.rules.limits import LIMITED
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.jobs import Job, JobState
 
 OUT_OF_SERVICE = frozenset({"maintenance", "maintenance-window", "offline"})
-LIMITS = frozenset({"pool-full", "pool-unknown", "disk-full", FAILED_HERE})
+LIMITS = frozenset({"pool-full", "pool-unknown", "disk-full", FAILED_HERE, LIMITED})
 """What may pass without anybody doing anything about the engine."""
 Occupied = tuple[EngineView, int]
 """An engine and how many of its slots are taken."""

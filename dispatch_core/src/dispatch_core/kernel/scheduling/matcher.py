@@ -15,6 +15,7 @@ from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanat
 from dispatch_core.kernel.scheduling.outlook import Outlook, Route
 from dispatch_core.kernel.scheduling.policy import Estimate, Policy
 from dispatch_core.kernel.scheduling.rates import length_us
+from dispatch_core.kernel.scheduling.rules.limits import class_is_limited
 from dispatch_core.kernel.scheduling.rules.rule import NO_ROOMS, EngineView, Rule
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
@@ -191,6 +192,8 @@ class Matcher:
                 return None
             if misfits := self._misfits(job, wanted, view, look.outlook):
                 look.refused.update({reason.code for reason in misfits})
+                if wanted.limits and class_is_limited(wanted, view):
+                    return None  # those behind it wait for the same, wherever they go
                 look.outlook.unfit(job.id)
                 behind = behind or rest()
                 job = next(behind, None)

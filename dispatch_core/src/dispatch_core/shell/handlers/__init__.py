@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dispatch_core.shell.handlers import denials, engines, jobs, keys, pools, time, windows, work
+from dispatch_core.shell.handlers import denials, engines, jobs, keys, limits, pools, time, windows, work
 from dispatch_core.shell.handlers.handler import Handler
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.denials import PurgeDenials, WriteDenials
+from dispatch_core.vocabulary.limits import LimitCommand
 from dispatch_core.vocabulary.pools import PoolCommand
 from dispatch_core.vocabulary.windows import EndWindow, ExpireWindow, PlanWindow
 
@@ -26,6 +27,7 @@ HANDLERS: Mapping[type, Handler] = {
     c.RevokeKey: keys.CHANGE,
     c.RotateKey: keys.CHANGE,
     **dict.fromkeys(PoolCommand.__args__, pools.CHANGE),
+    **dict.fromkeys(LimitCommand.__args__, limits.CHANGE),
     PlanWindow: windows.PLAN,
     EndWindow: windows.END,
     ExpireWindow: windows.END,

@@ -45,7 +45,7 @@ from dispatch_core.vocabulary.records import RecordType, Ref
 
 def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
     """The spec and every step of its ladder, checked, requirements in canonical form. Raises InvalidCommandError."""
-    foot = spec = _checked_wish(spec, house, tenant)
+    foot = spec = _checked_wish(_checked_limits(spec), house, tenant)
     steps: list[LadderStep] = []
     problems = list(order_problems(spec.ladder))
     for index, step in enumerate(spec.ladder):
@@ -65,6 +65,19 @@ def _plain_step(step: LadderStep, after: JobSpec) -> LadderStep:
     assert patch is None or isinstance(patch, dict)
     terms = None if step.requirements is None else after.requirements
     return attrs.evolve(step, requirements=terms, parameters=patch)
+
+
+def _checked_limits(spec: JobSpec) -> JobSpec:
+    """The spec with its limits by key. Raises InvalidCommandError if one is named twice."""
+    seen: set[str] = set()
+    problems = []
+    for index, use in enumerate(spec.limits):
+        if use.key in seen:
+            problems.append(FieldProblem(f"/limits/{index}/key", f"{use.key} is named twice"))
+        seen.add(use.key)
+    if problems:
+        raise InvalidCommandError(problems)
+    return attrs.evolve(spec, limits=tuple(sorted(spec.limits, key=lambda use: use.key)))
 
 
 def _checked_wish(spec: JobSpec, house: House, tenant: str) -> JobSpec:
@@ -199,7 +212,7 @@ def _merged(job: Job, edit: Edit) -> Edit:
 
 def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
     edit = _merged(job, edit)
-    if not edit.work:
+    if not edit.work and edit.limits is UNSET:
         return edit
     spec = checked_spec(_edited(job, edit), house, job.tenant)
     return attrs.evolve(edit, **{name: getattr(spec, name) for name in _changed(edit)})
@@ -211,7 +224,7 @@ def _edited(job: Job, edit: Edit) -> JobSpec:
 
 
 def _changed(edit: Edit) -> dict[str, Any]:
-    fields = ("parameters", "requirements", "ladder", "size", "pool")
+    fields = ("parameters", "requirements", "ladder", "size", "pool", "limits")
     return {name: getattr(edit, name) for name in fields if getattr(edit, name) is not UNSET}
 
 

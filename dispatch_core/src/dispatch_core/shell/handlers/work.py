@@ -9,6 +9,7 @@ import attrs
 
 from dispatch_core.kernel.fleet import check_session
 from dispatch_core.kernel.lifecycle import decide
+from dispatch_core.kernel.limits import spent
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
@@ -32,6 +33,8 @@ from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
 from dispatch_core.vocabulary.errors import LeaseLostError, UnknownEngineError
 from dispatch_core.vocabulary.events import EngineSeen
 from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobError, engine_lane
+from dispatch_core.vocabulary.limits import Ledger, ledger_id, uses_of
+from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 TAKE_ROUNDS_MAX = 4
@@ -117,6 +120,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
         rooms = LazyRooms(lambda: workspace.rooms(engine.tenant))  # counted anew after each grant
+        limits = LazyRooms(lambda: workspace.limit_rooms(engine))
         view = EngineView(
             engine,
             workspace.pulse(engine.id),
@@ -124,6 +128,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
             windows,
             workspace.now,
             partial(_others, engine, rooms, workspace),
+            limits,
         )
         lease = _grant_best(command, context, workspace, view)
         if lease is None:
@@ -132,7 +137,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     return leases
 
 
-def _others(engine: Engine, rooms: LazyRooms, workspace: Workspace, job: Job) -> Sequence[str]:
+def _others(engine: Engine, rooms: LazyRooms[PoolRoom], workspace: Workspace, job: Job) -> Sequence[str]:
     return workspace.house.matcher.others(job, engine, workspace.outlook, rooms)
 
 
@@ -163,8 +168,21 @@ def _grant_best(command: Claim, context: Context, workspace: Workspace, view: En
         if job is None:
             return None
         if workspace.taken(job):
+            _spend(job, view, workspace)
             return _grant(job, command, context, workspace, explanation)
     return None
+
+
+def _spend(job: Job, view: EngineView, workspace: Workspace) -> None:
+    """Take what a job that is granted uses out of the buckets of its limits."""
+    for use in uses_of(job.spec):
+        room = view.limits.get(use.key)
+        if room is None or room.limit.spec.rate_per_s is None:
+            continue
+        key = ledger_id(room.limit, view.engine.id)
+        before = workspace.get((RecordType.LEDGER, key))
+        assert before is None or isinstance(before, Ledger)
+        workspace.put(spent(room.limit, before, key, use.units, workspace.now))
 
 
 def _grant(

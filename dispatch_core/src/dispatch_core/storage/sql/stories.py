@@ -101,7 +101,7 @@ class Judge:
     def other_records(self) -> None:
         """Every record of every other type: it can be read, and its columns say what it says."""
         for record_type in RecordType:
-            if record_type in (RecordType.PULSE, RecordType.RECEIPT):
+            if record_type in (RecordType.PULSE, RecordType.RECEIPT, RecordType.LEDGER):
                 for row in self._table(record_type, ", ".join(self._forms[record_type].key_columns)):
                     self._record(record_type, row)
             elif record_type not in (RecordType.JOB, RecordType.ATTEMPT, RecordType.ENGINE):

@@ -11,6 +11,7 @@ from dispatch_http.openapi.operations.admin import ADMINISTRATION
 from dispatch_http.openapi.operations.engines import ENGINES
 from dispatch_http.openapi.operations.jobs import JOBS
 from dispatch_http.openapi.operations.keys import KEYS
+from dispatch_http.openapi.operations.limits import LIMITS
 from dispatch_http.openapi.operations.operation import Operation
 from dispatch_http.openapi.operations.pools import POOLS
 from dispatch_http.openapi.operations.system import SYSTEM
@@ -23,6 +24,7 @@ SECTIONS: Mapping[str, Mapping[str, Operation]] = {
     "Engines": ENGINES,
     "Keys": KEYS,
     "Pools": POOLS,
+    "Limits": LIMITS,
     "Windows": WINDOWS,
     "Administration": ADMINISTRATION,
     "System": SYSTEM,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dispatch_core.kernel.scheduling.rules.assignment import AssignmentRule
 from dispatch_core.kernel.scheduling.rules.capability import CapabilityRule
 from dispatch_core.kernel.scheduling.rules.failed_here import FailedHereRule
+from dispatch_core.kernel.scheduling.rules.limits import LimitRule
 from dispatch_core.kernel.scheduling.rules.maintenance import MaintenanceRule
 from dispatch_core.kernel.scheduling.rules.rule import EngineView, Rule
 from dispatch_core.kernel.scheduling.rules.size import SizeRule
@@ -21,6 +22,7 @@ DEFAULT_RULES: Sequence[Rule] = (
     SoftwareRule(),
     SizeRule(),
     StoragePoolRule(),
+    LimitRule(),
     MaintenanceRule(),
     AssignmentRule(),
     FailedHereRule(),
@@ -33,6 +35,7 @@ __all__ = [
     "CapabilityRule",
     "EngineView",
     "FailedHereRule",
+    "LimitRule",
     "MaintenanceRule",
     "Rule",
     "SizeRule",

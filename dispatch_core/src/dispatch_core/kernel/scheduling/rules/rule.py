@@ -13,9 +13,11 @@ from dispatch_core.kernel.scheduling.explanation import Reason
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.facts import FactValue
 from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.limits import LimitRoom
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.windows import Window
 
+NO_LIMITS: Final[Mapping[str, LimitRoom]] = MappingProxyType({})
 NO_ROOMS: Final[Mapping[str, PoolRoom]] = MappingProxyType({})
 
 
@@ -26,8 +28,8 @@ def nobody(_job: Job) -> Sequence[str]:
 
 @frozen
 class EngineView:
-    """An engine as rules see it: its record, its last sign of life, the pools of its tenant,
-    and the maintenance windows that count at ``now_us``.
+    """An engine as rules see it: its record, its last sign of life, the pools of its tenant, the maintenance
+    windows that count at ``now_us``, and what its tenant's limits leave for it.
 
     ``others`` names the engines in service beside it that could take a job, as far as their records say.
     """
@@ -38,6 +40,7 @@ class EngineView:
     windows: tuple[Window, ...] = ()
     now_us: int = 0
     others: Callable[[Job], Sequence[str]] = nobody
+    limits: Mapping[str, LimitRoom] = NO_LIMITS
 
     def fact(self, name: str) -> FactValue | None:
         """The value of a fact, the volatile ones from the pulse."""
