@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dispatch_cli.serve_settings import load
+from dispatch_core import FlowPolicy
 from tests.cli.program import Program
 
 KEY = "a-good-key-of-some-length"
@@ -60,3 +62,13 @@ def test_a_variable_that_means_nothing_is_warned_about(
 def test_an_unfit_setting_is_refused_as_by_the_server(program: Program) -> None:
     """It explains what would be in force, and nothing would."""
     program("config", "explain", "--port", "70000", exit_code=2)
+
+
+def test_the_dials_of_the_policy_reach_the_dispatcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment to the policy that a server's dispatcher uses; shares have a colon between two."""
+    for name, value in (("CAP_S", "600"), ("STEP_S", "60"), ("KAPPA", "7")):
+        monkeypatch.setenv(f"DISPATCH_PRIORITY_{name}", value)
+    monkeypatch.setenv("DISPATCH_ACCOUNT_SHARES", "studio=2.5:archive=0.5")
+    core = load({}).core
+    assert core.flow_policy == FlowPolicy(kappa=7.0, cap_s=600.0, step_s=60.0)
+    assert core.shares == {"studio": 2.5, "archive": 0.5}

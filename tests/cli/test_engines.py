@@ -71,6 +71,19 @@ def test_the_performance_of_an_engine_is_shown(remote: Program, dispatcher: Disp
     heading, row = remote("engines", "performance", engine).stdout.splitlines()
     assert heading.split()[:3] == ["TASK", "CLASS", "JOBS"]
     assert row.split()[:2] == ["h264/1080p/encode", "1"]
+    assert "×" in row
+
+
+def test_estimates_are_shown(dispatch: Program, remote: Program, dispatcher: Dispatcher, engine: str) -> None:
+    """Without engines there is nothing to tell; a benchmark is, before anything ran."""
+    assert dispatch("engines", "estimates").stdout.startswith("Nothing is known")
+    dispatcher.report_benchmark(engine, [Benchmark(task_class="h264/1080p/encode", units_per_s=4.0)])
+    heading, row = remote("engines", "estimates", engine).stdout.splitlines()
+    assert heading.split() == ["ENGINE", "TASK", "CLASS", "S/UNIT", "P50", "P90", "SAMPLES", "BENCHMARK"]
+    assert [row.split()[at] for at in (0, 1, 2, 4, 5)] == [engine, "h264/1080p/encode", "0.25", "0.0", "yes"]
+    (rate,) = remote.json("engines", "estimates")["estimates"]
+    assert rate["benchmarked"] is True
+    dispatch("engines", "estimates", "nobody", exit_code=3)
 
 
 def test_an_unknown_engine_is_exit_code_3(dispatch: Program) -> None:

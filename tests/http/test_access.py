@@ -86,6 +86,8 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/engines/{engine_id}"): FLEET,
     ("GET", "/engines/{engine_id}/jobs"): JOB,
     ("GET", "/engines/{engine_id}/performance"): FLEET,
+    ("GET", "/engines/{engine_id}/estimates"): JOB,
+    ("GET", "/estimates"): JOB,
     ("PUT", "/engines/{engine_id}"): WORK,
     ("DELETE", "/engines/{engine_id}"): WORK,
     ("POST", "/engines/{engine_id}/heartbeat"): WORK,

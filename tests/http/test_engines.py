@@ -177,5 +177,22 @@ def test_the_performance_of_an_engine_is_told(fleet: Fleet, client: TestClient, 
     (cell,) = insist(client.simulate_get(path), 200)["task_classes"]
     assert cell == {
         "task_class": "h264/1080p/encode", "count": 1, "units_per_s_p50": 2.0, "units_per_s_p90": 2.0,
+        "estimate_off_p50": 1.0, "estimate_off_p90": 1.0,
     }  # fmt: skip
     problem(client.simulate_get("/engines/nobody/performance"), 404, "unknown-engine")
+
+
+def test_estimates_are_told_of_one_engine_and_of_all(
+    fleet: Fleet, client: TestClient, clock: ManualClock
+) -> None:
+    """By engine and task class: 60 media seconds in 30 s are half a second each, as the kind's guess is."""
+    lease = fleet.running(size={"duration_s": 60})
+    clock.advance(30)
+    insist(fleet.report(lease), 200)
+    form = insist(client.simulate_get("/estimates"), 200)
+    (rate,) = form["estimates"]
+    assert (rate["engine_id"], rate["task_class"]) == ("engine-1", "h264/1080p/encode")
+    assert (rate["s_per_unit_p50"], rate["samples"], rate["benchmarked"]) == (pytest.approx(0.5), 1.0, False)
+    assert rate["s_per_unit_p90"] > 0.5
+    assert insist(client.simulate_get("/engines/engine-1/estimates"), 200) == form
+    problem(client.simulate_get("/engines/nobody/estimates"), 404, "unknown-engine")

@@ -5,14 +5,15 @@ import json
 
 import pytest
 from falcon.testing import TestClient
+from prometheus_client import CollectorRegistry
 
-from dispatch_core import Dispatcher, JobState
+from dispatch_core import BatchReport, CompletedRun, Dispatcher, JobState, ManualClock
 from dispatch_core.storage import MemoryStorage, create_storage
 from dispatch_core.storage.sql.schema import HEAD
 from dispatch_http import __version__
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.building import commit
-from dispatch_http.observing import make_log
+from dispatch_http.observing import RunMetrics, make_log
 from tests.http.fleet import Fleet, insist, problem
 
 
@@ -124,6 +125,40 @@ def test_metrics_count_by_route_and_not_by_id(fleet: Fleet, client: TestClient) 
     assert 'route="/jobs/{job_id}"' in page.text
     assert "job-1" not in page.text
     assert "wp-login" not in page.text
+
+
+def test_metrics_tell_how_far_estimates_were_off_and_what_was_late(clock: ManualClock) -> None:
+    """A ratio of time taken to the estimate by task class, and the jobs that ended behind their deadline."""
+    runs = RunMetrics()
+    with Dispatcher(MemoryStorage(clock), observers=[runs]) as dispatcher:
+        client = TestClient(
+            create_app(dispatcher, runs=runs, log=make_log(io.StringIO())), headers={"Host": "localhost"}
+        )
+        fleet = Fleet(client)
+        lease = fleet.running(size={"duration_s": 60}, deadline={"at": "2000-01-01T00:00:00Z"})
+        clock.advance(45)
+        insist(fleet.report(lease), 200)
+        page = client.simulate_get("/metrics").text
+    assert 'dispatch_estimate_error_ratio_sum{task_class="h264/1080p/encode"} 1.5' in page
+    assert 'dispatch_estimate_error_ratio_bucket{le="1.25",task_class="h264/1080p/encode"} 0.0' in page
+    assert "dispatch_deadlines_missed_total 1.0" in page
+
+
+def test_callers_make_no_labels_without_end() -> None:
+    """Behind the hundredth task class all are counted as one."""
+    runs = RunMetrics()
+    done = [
+        CompletedRun(engine_id="e", task_class=f"c{number}", estimate_s=1.0, took_s=1.0)
+        for number in range(105)
+    ]
+    for _ in range(2):
+        runs.committed(BatchReport(commands=1, refused=0, history=(), decide_s=0, save_s=0, completed=done))
+    registry = CollectorRegistry()
+    runs.register(registry)
+    name = "dispatch_estimate_error_ratio_count"
+    assert registry.get_sample_value(name, {"task_class": "other"}) == 10
+    assert registry.get_sample_value(name, {"task_class": "c7"}) == 2
+    assert registry.get_sample_value(name, {"task_class": "c104"}) is None
 
 
 def test_every_request_is_one_line_in_the_log(

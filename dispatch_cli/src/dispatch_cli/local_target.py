@@ -41,6 +41,7 @@ from dispatch_core.forms import (
     dumps,
     edit_from_form,
     engine_form,
+    estimates_form,
     explanation_form,
     filter_from_form,
     job_form,
@@ -223,6 +224,11 @@ class LocalTarget:
         """See ``Target``."""
         with self._acting() as acting:
             return performance_form(engine_id, acting.performance(engine_id))
+
+    def estimates(self, engine_id: str | None = None) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return estimates_form(acting.estimates(engine_id))
 
     def windows(self) -> Form:
         """See ``Target``."""

@@ -109,6 +109,10 @@ class RemoteTarget:
         """See ``Target``."""
         return self._ask(f"/engines/{segment(engine_id)}/performance")
 
+    def estimates(self, engine_id: str | None = None) -> Form:
+        """See ``Target``."""
+        return self._ask("/estimates" if engine_id is None else f"/engines/{segment(engine_id)}/estimates")
+
     def windows(self) -> Form:
         """See ``Target``."""
         return self._ask("/windows")

@@ -15,6 +15,7 @@ from dispatch_core.storage import create_storage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.granian_server import Opened, serve_granian
 from dispatch_http.logs import GrantLog, Ring, logging_to
+from dispatch_http.observing import RunMetrics
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings, SettingsError
 from dispatch_http.tls import check_server
@@ -50,12 +51,12 @@ def _house(settings: ServeSettings) -> Iterator[tuple[DispatchApp, Dispatcher]]:
     storage = _open(settings)
     ring = Ring()
     with closing(storage), logging_to(ring, json=settings.http.log_json) as log:
-        observer = GrantLog(log, settings.http.log_grants_every)
+        grants, runs = GrantLog(log, settings.http.log_grants_every), RunMetrics()
         dispatcher = Dispatcher(
-            storage, settings=settings.core, kinds=KINDS, group_commit=True, observers=(observer,)
+            storage, settings=settings.core, kinds=KINDS, group_commit=True, observers=(grants, runs)
         )
         with dispatcher:
-            yield create_app(dispatcher, settings.http, log=log, ring=ring), dispatcher
+            yield create_app(dispatcher, settings.http, log=log, ring=ring, runs=runs), dispatcher
 
 
 def _serve_here(settings: ServeSettings, announce: Callable[[str], None]) -> int:

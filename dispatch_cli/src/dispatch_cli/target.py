@@ -132,6 +132,10 @@ class Target(Protocol):
         """What an engine was seen to do, by task class."""
         ...
 
+    def estimates(self, engine_id: str | None = None) -> Form:
+        """How long a unit of work should take, on all engines or on one."""
+        ...
+
     def windows(self) -> Form:
         """``{"windows": […]}``."""
         ...

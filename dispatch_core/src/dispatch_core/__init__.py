@@ -27,7 +27,7 @@ from dispatch_core.kernel.scheduling.policy import (
 )
 from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, EngineView, Rule
-from dispatch_core.ports.observer import BatchReport, Observer
+from dispatch_core.ports.observer import BatchReport, CompletedRun, Observer
 from dispatch_core.ports.storage import Page, Query, Recorded, Storage
 from dispatch_core.shell.bulk import BulkReport, Refused
 from dispatch_core.shell.dispatcher import Dispatcher
@@ -156,6 +156,7 @@ __all__ = [
     "Command",
     "CommandRejectedError",
     "Complete",
+    "CompletedRun",
     "ConflictError",
     "Context",
     "CountChangedError",

@@ -19,7 +19,7 @@ from dispatch_http.legacy.frontend import FleetAuth, with_older_fleet
 from dispatch_http.legacy.kind import DISTCONV
 from dispatch_http.logs import Log, Ring
 from dispatch_http.naming import Ids
-from dispatch_http.observing import Metrics, Observe, make_log
+from dispatch_http.observing import Metrics, Observe, RunMetrics, make_log
 from dispatch_http.origins import Origins, allowed_origins
 from dispatch_http.proxies import Clients, trusted_networks
 from dispatch_http.rates import Requests
@@ -44,10 +44,12 @@ def create_app(
     *,
     log: Log | None = None,
     ring: Ring | None = None,
+    runs: RunMetrics | None = None,
 ) -> DispatchApp:
     """The HTTP API of a dispatcher. Starts no thread and opens nothing; the dispatcher stays the caller's.
 
-    ``ring`` is what the given log keeps its latest lines in; without a log, both are made.
+    ``ring`` is what the given log keeps its latest lines in; without a log, both are made. ``runs``, an observer
+    of the dispatcher, adds its metrics.
 
     The older fleet is served, too, if the dispatcher has its kind (``legacy.kind.DISTCONV``) and the settings
     do not forbid it.
@@ -55,7 +57,7 @@ def create_app(
     settings = settings or HttpSettings()
     ring = ring or Ring()
     log = log or make_log(json=settings.log_json, ring=ring)
-    metrics = Metrics(dispatcher)
+    metrics = Metrics(dispatcher, runs)
     gate = Gate(settings.waits_max)
     desk = Desk(dispatcher=dispatcher, settings=settings, gate=gate)
     table = routes(desk, metrics, ring)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from dispatch_core import Dispatcher, DispatchError
+from dispatch_core import BatchReport, Dispatcher, DispatchError
 from dispatch_http.logs import Log, Ring, chain
 
 
@@ -35,11 +35,55 @@ def make_log(stream: TextIO | None = None, *, json: bool = True, ring: Ring | No
     return log
 
 
+TASK_CLASSES_MAX = 100
+_OFF = (0.25, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
+
+
+class RunMetrics:
+    """Observer: how far estimates were off and how many deadlines were missed, in what this server committed.
+
+    Hand it to the dispatcher and to ``create_app``.
+    """
+
+    def __init__(self) -> None:
+        self._classes: set[str] = set()
+        self._off = Histogram(
+            "dispatch_estimate_error_ratio",
+            "Time a completed attempt took over its estimate, by task class; more than 1: it took longer.",
+            ["task_class"],
+            buckets=_OFF,
+            registry=None,
+        )
+        self._missed = Counter(
+            "dispatch_deadlines_missed", "Jobs that ended behind their deadline.", registry=None
+        )
+
+    def committed(self, report: BatchReport) -> None:
+        """Count what ended."""
+        for run in report.completed:
+            if run.estimate_s:
+                self._off.labels(self._label(run.task_class)).observe(run.took_s / run.estimate_s)
+        self._missed.inc(report.deadlines_missed)
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Add them to a page of metrics."""
+        registry.register(self._off)
+        registry.register(self._missed)
+
+    def _label(self, task_class: str) -> str:
+        # Callers name codecs, and so task classes: they may not make labels without end.
+        if len(self._classes) < TASK_CLASSES_MAX:
+            self._classes.add(task_class)
+        return task_class if task_class in self._classes else "other"
+
+
 class Metrics:
     """Counts and times of requests, and jobs and engines by state, in a registry of their own."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, runs: RunMetrics | None = None) -> None:
         self._registry = CollectorRegistry()
+        if runs is not None:
+            runs.register(self._registry)
         self._registry.register(_Stats(dispatcher))
         self._seconds = Histogram(
             "dispatch_http_request_seconds",

@@ -84,6 +84,8 @@ def _of_engines(desk: Desk) -> list[Route]:
         Route(
             "/engines/{engine_id}/performance", engines.Performance(desk), scope={"GET": SUBMITTERS | ENGINES}
         ),
+        Route("/engines/{engine_id}/estimates", engines.Estimates(desk), scope={"GET": SUBMITTERS}),
+        Route("/estimates", engines.Estimates(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/{engine_id}/heartbeat", engines.Heartbeat(desk), scope=report),
         Route("/engines/{engine_id}/benchmarks", engines.Benchmarks(desk), scope=report),
         Route(

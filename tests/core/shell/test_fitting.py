@@ -9,6 +9,7 @@ from attrs.exceptions import FrozenInstanceError
 from dispatch_core import (
     TRANSCODE,
     Benchmark,
+    Context,
     Dispatcher,
     Engine,
     InvalidCommandError,
@@ -17,7 +18,6 @@ from dispatch_core import (
     JobSize,
     JobVerdict,
     ManualClock,
-    Observed,
     Profile,
     Settings,
     UnknownEngineError,
@@ -152,11 +152,36 @@ def test_what_an_engine_was_seen_to_do_is_told_by_task_class(
         lease = claim(dispatcher)
         clock.advance(seconds or 1)
         (dispatcher.complete if seconds else dispatcher.give_back)(lease)
-    cell = Observed(task_class="h264/720p/encode", count=3, units_per_s_p50=2.0, units_per_s_p90=4.0)
-    assert dispatcher.performance("e1") == [cell]
+    (cell,) = dispatcher.performance("e1")
+    assert (cell.task_class, cell.count) == ("h264/720p/encode", 3)
+    assert (cell.units_per_s_p50, cell.units_per_s_p90) == (2.0, 4.0)
+    assert cell.estimate_off_p50 is not None
+    assert 1.0 <= cell.estimate_off_p50 <= 2.0
     assert dispatcher.performance("idle") == []
     with pytest.raises(UnknownEngineError):
         dispatcher.performance("nobody")
+
+
+def test_estimates_come_from_benchmarks_and_are_learned(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """An engine without either has none; a benchmark alone has no samples; runs move it towards what they took."""
+    start(dispatcher), start(dispatcher, "idle")
+    assert dispatcher.estimates() == []
+    dispatcher.report_benchmark("e1", [Benchmark(task_class="h264/720p/encode", units_per_s=2.0)])
+    (told,) = dispatcher.estimates("e1")
+    assert (told.engine_id, told.task_class, told.benchmarked) == ("e1", "h264/720p/encode", True)
+    assert (told.s_per_unit_p50, told.samples) == (0.5, 0.0)
+    for _ in range(4):
+        dispatcher.submit(spec(size=JobSize(duration_us=10 * SECOND_US, height=720)))
+        lease = claim(dispatcher)
+        clock.advance(10.0)
+        dispatcher.complete(lease)
+    (learned,) = dispatcher.estimates()
+    assert 0.5 < learned.s_per_unit_p50 < 1.0 < learned.s_per_unit_p90
+    assert 3.0 < learned.samples <= 4.0
+    assert dispatcher.acting(Context(tenant="other")).estimates() == []
+    assert [dispatcher.estimates("idle"), dispatcher.estimates("e1")] == [[], [learned]]
+    with pytest.raises(UnknownEngineError):
+        dispatcher.estimates("nobody")
 
 
 @pytest.mark.checklist(85)

@@ -321,6 +321,7 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "PlanWindow": lambda d, _: d.windows.plan(None, from_us=0, until_us=1),
     "EndWindow": lambda d, _: d.windows.end("w"),
     "performance": lambda d, _: d.performance("e1"),
+    "estimates": lambda d, _: d.estimates(),
     "windows": lambda d, _: d.windows.list(),
     "CreatePool": lambda d, _: d.pools.create("p", PoolSpec(capacity_bytes=1)),
     "EditPool": lambda d, _: d.pools.edit("p", {"note": "x"}),
@@ -353,7 +354,7 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
 SUBMITTER = {
     "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
     "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
-    "pool", "pools", "limit", "limits", "windows", "performance",
+    "pool", "pools", "limit", "limits", "windows", "performance", "estimates",
 }  # fmt: skip
 ENGINE = {
     "Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview", "engine", "probe", "resolve",

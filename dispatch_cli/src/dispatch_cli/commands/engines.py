@@ -183,7 +183,8 @@ def _planned(window: Form) -> str:
 def show_performance(caller: Caller, engine_id: str) -> None:
     """Say how fast an engine completed its last jobs.
 
-    By task class, in units of work (media seconds) per second, from grant to report.
+    By task class, in units of work (media seconds) per second, from grant to report; and the factor by which the
+    estimates were off, 1 being exact.
     """
     form = caller.target().performance(engine_id)
 
@@ -193,6 +194,26 @@ def show_performance(caller: Caller, engine_id: str) -> None:
         show_speeds(form["task_classes"])
 
     caller.tell(form, people)
+
+
+@click.command("estimates")
+@click.argument("engine_id", required=False)
+@calling
+@examples("dispatch engines estimates", "dispatch engines estimates rack-7 --json")
+def show_estimates(caller: Caller, engine_id: str | None) -> None:
+    """Say how long a unit of work should take on engines.
+
+    By task class, in seconds per unit of work (media second): half of the runs should take less than p50, nine of ten
+    less than p90. It comes from benchmarks, and is learned from runs; samples tells from how many, old ones counting less.
+    """
+    told = caller.target().estimates(engine_id)
+
+    def people() -> None:
+        from dispatch_cli.render.engines import show_rates
+
+        show_rates(told["estimates"])
+
+    caller.tell(told, people)
 
 
 @click.command("windows")

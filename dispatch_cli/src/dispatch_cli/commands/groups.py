@@ -49,6 +49,9 @@ ENGINE_COMMANDS: Final = MappingProxyType(
         "performance": Later(
             f"{_ENGINES}:show_performance", "Say how fast an engine completed its last jobs."
         ),
+        "estimates": Later(
+            f"{_ENGINES}:show_estimates", "Say how long a unit of work should take on engines."
+        ),
         "maintain": Later(f"{_ENGINES}:maintain_engines", "Plan a time in which engines get no work."),
         "windows": Later(f"{_ENGINES}:list_windows", "List maintenance windows that are not over."),
         "end-window": Later(f"{_ENGINES}:end_windows", "End maintenance windows now, or call them off."),

@@ -85,13 +85,40 @@ def show_speeds(task_classes: Sequence[Form]) -> None:
             str(each["count"]),
             f"{each['units_per_s_p50']:.3g}",
             f"{each['units_per_s_p90']:.3g}",
+            _factor(each["estimate_off_p50"]),
+            _factor(each["estimate_off_p90"]),
         )
         for each in task_classes
     ]
     if not rows:
         show(cell("Nothing completed yet."))
         return
-    show(listing(("task class", "#jobs", "#units/s p50", "#p90"), rows, whole=("task class",)))
+    headings = ("task class", "#jobs", "#units/s p50", "#p90", "#estimate off p50", "#off p90")
+    show(listing(headings, rows, whole=("task class",)))
+
+
+def show_rates(estimates: Sequence[Form]) -> None:
+    """A table of how long a unit of work should take."""
+    rows = [
+        (
+            each["engine_id"],
+            each["task_class"],
+            f"{each['s_per_unit_p50']:.3g}",
+            f"{each['s_per_unit_p90']:.3g}",
+            f"{each['samples']:.1f}",
+            "yes" if each["benchmarked"] else "no",
+        )
+        for each in estimates
+    ]
+    if not rows:
+        show(cell("Nothing is known: no engine has a benchmark or completed a job."))
+        return
+    headings = ("engine", "task class", "#s/unit p50", "#p90", "#samples", "benchmark")
+    show(listing(headings, rows, whole=("engine", "task class")))
+
+
+def _factor(off: float | None) -> str:
+    return "" if off is None else f"×{off:.2f}"
 
 
 def show_windows(windows: Sequence[Form], now: datetime) -> None:

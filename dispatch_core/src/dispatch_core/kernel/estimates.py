@@ -1,4 +1,4 @@
-"""What engines were seen to do: speeds by task class, as quantiles."""
+"""What engines were seen to do: speeds by task class and how far estimates were off, as quantiles."""
 
 from __future__ import annotations
 
@@ -8,32 +8,67 @@ from attrs import frozen
 
 
 @frozen(kw_only=True)
+class Timed:
+    """A completed attempt: its units of work, and how long (µs) it took and should have taken."""
+
+    task_class: str
+    units: float
+    took_us: int
+    estimate_us: int | None = None
+
+
+@frozen(kw_only=True)
 class Observed:
     """How fast an engine completed ``count`` jobs of a task class, in units of work per second.
 
-    Half of them were slower than ``units_per_s_p50``, nine of ten slower than ``units_per_s_p90``.
+    Half of them were slower than ``units_per_s_p50``, nine of ten slower than ``units_per_s_p90``. Half of their
+    estimates were off by less than the factor ``estimate_off_p50`` (1 is exact; too long and too short count
+    alike), nine of ten by less than ``estimate_off_p90``; None if none of them had an estimate.
     """
 
     task_class: str
     count: int
     units_per_s_p50: float
     units_per_s_p90: float
+    estimate_off_p50: float | None = None
+    estimate_off_p90: float | None = None
 
 
-def observed(speeds: Iterable[tuple[str, float]]) -> list[Observed]:
-    """Quantiles of (task class, units per second), by the name of the class.
+def observed(runs: Iterable[Timed]) -> list[Observed]:
+    """Quantiles by task class, in the order of the names of the classes.
 
-    >>> observed([("a", 1.0), ("a", 3.0), ("a", 2.0)])
-    [Observed(task_class='a', count=3, units_per_s_p50=2.0, units_per_s_p90=3.0)]
+    >>> (found,) = observed([Timed(task_class="a", units=each, took_us=1_000_000) for each in (1.0, 3.0, 2.0)])
+    >>> found.count, found.units_per_s_p50, found.units_per_s_p90
+    (3, 2.0, 3.0)
     """
-    by_class: dict[str, list[float]] = {}
-    for task_class, speed in speeds:
-        by_class.setdefault(task_class, []).append(speed)
-    return [_quantiles(name, sorted(by_class[name])) for name in sorted(by_class)]
+    by_class: dict[str, list[Timed]] = {}
+    for run in runs:
+        by_class.setdefault(run.task_class, []).append(run)
+    return [_quantiles(name, by_class[name]) for name in sorted(by_class)]
 
 
-def _quantiles(task_class: str, ranked: list[float]) -> Observed:
-    def at(tenths: int) -> float:
-        return ranked[-(-len(ranked) * tenths // 10) - 1]  # the nearest rank, so always one that was measured
+def off(estimate_us: int, took_us: int) -> float:
+    """The factor by which an estimate was off, at least 1.
 
-    return Observed(task_class=task_class, count=len(ranked), units_per_s_p50=at(5), units_per_s_p90=at(9))
+    >>> off(50, 100), off(100, 50)
+    (2.0, 2.0)
+    """
+    longer, shorter = max(estimate_us, took_us), min(estimate_us, took_us)
+    return longer / max(shorter, 1)
+
+
+def _quantiles(task_class: str, runs: list[Timed]) -> Observed:
+    speeds = sorted(run.units * 1_000_000 / run.took_us for run in runs)
+    factors = sorted(off(run.estimate_us, run.took_us) for run in runs if run.estimate_us is not None)
+    return Observed(
+        task_class=task_class,
+        count=len(runs),
+        units_per_s_p50=_at(speeds, 5),
+        units_per_s_p90=_at(speeds, 9),
+        estimate_off_p50=_at(factors, 5) if factors else None,
+        estimate_off_p90=_at(factors, 9) if factors else None,
+    )
+
+
+def _at(ranked: list[float], tenths: int) -> float:
+    return ranked[-(-len(ranked) * tenths // 10) - 1]  # the nearest rank, so always one that was measured

@@ -14,7 +14,9 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(
         ("Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore"), SUBMITTERS
     ),
-    **dict.fromkeys(("job", "jobs", "attempts", "history", "explain", "stats", "engines"), SUBMITTERS),
+    **dict.fromkeys(
+        ("job", "jobs", "attempts", "history", "explain", "stats", "engines", "estimates"), SUBMITTERS
+    ),
     **dict.fromkeys(("Register", "Heartbeat", "Deregister", "ReportBenchmark", "Claim", "preview"), ENGINES),
     **dict.fromkeys(("Renew", "ReportProgress", "Complete", "Fail", "GiveBack"), ENGINES),
     **dict.fromkeys(("engine", "resolve"), SUBMITTERS | ENGINES),

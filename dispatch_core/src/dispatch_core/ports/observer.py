@@ -11,14 +11,29 @@ from dispatch_core.ports.storage import Recorded
 
 
 @frozen(kw_only=True)
+class CompletedRun:
+    """An attempt that completed its job: how long it should have taken, as far as was known, and took."""
+
+    engine_id: str
+    task_class: str
+    estimate_s: float | None
+    took_s: float
+
+
+@frozen(kw_only=True)
 class BatchReport:
-    """One committed batch: how many commands it served, how many it refused, and what became history."""
+    """One committed batch: how many commands it served, how many it refused, and what became history.
+
+    ``completed`` are the attempts that completed in it, ``deadlines_missed`` counts the jobs that ended too late.
+    """
 
     commands: int
     refused: int
     history: Sequence[Recorded]
     decide_s: float
     save_s: float
+    completed: Sequence[CompletedRun] = ()
+    deadlines_missed: int = 0
 
 
 class Observer(Protocol):

@@ -13,6 +13,7 @@ from dispatch_core.ports.observer import BatchReport
 from dispatch_core.ports.storage import ChangeSet, Transaction
 from dispatch_core.shell.handlers import HANDLERS
 from dispatch_core.shell.house import House
+from dispatch_core.shell.measuring import completed_runs, deadlines_missed
 from dispatch_core.shell.receipts import once
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.bounds import problems_of
@@ -124,9 +125,17 @@ def _after_commit(
     except Exception:
         LOG.exception("memory could not take over a batch; it is read again")
         house.forget()
+    if not house.observers:
+        return
     refused = sum(entry.error is not None for entry in entries)
     report = BatchReport(
-        commands=len(entries), refused=refused, history=changes.history, decide_s=decide_s, save_s=save_s
+        commands=len(entries),
+        refused=refused,
+        history=changes.history,
+        decide_s=decide_s,
+        save_s=save_s,
+        completed=tuple(completed_runs(changes.changes, house.classifier)),
+        deadlines_missed=deadlines_missed(changes.changes),
     )
     for observer in house.observers:
         try:

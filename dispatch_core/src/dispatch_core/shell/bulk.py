@@ -54,6 +54,9 @@ class BulkReport:
     next: tuple[str | int, str] | None = None
 
 
+Ask = Callable[..., BulkReport]
+
+
 @frozen
 class Bulk:
     """A verb for all jobs that a query finds, oldest first. ``expected`` is the count of a dry run."""
@@ -135,6 +138,13 @@ def carry_out(bulk: Bulk, found: BulkReport, committer: Committer, context: Cont
         remaining=plan.remaining,
         next=plan.next,
     )
+
+
+def do_to_many(bulk: Bulk, ask: Ask, committer: Committer, context: Context, dry_run: bool) -> BulkReport:
+    """Count, and without ``dry_run`` carry out."""
+    bulk.check(dry_run=dry_run)
+    found = ask(look_at_many, bulk)
+    return BulkReport(count=found.count) if dry_run else carry_out(bulk, found, committer, context)
 
 
 def _plan(found: BulkReport) -> ManyPlan:

@@ -12,13 +12,14 @@ from dispatch_core.kernel.permits import check_permit
 from dispatch_core.kernel.retention import Retention
 from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation
-from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
+from dispatch_core.kernel.scheduling.policy import Policy
+from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
 from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
 from dispatch_core.shell import carrying, queries
-from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, carry_out, look_at_many
+from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, do_to_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
 from dispatch_core.shell.denials import Denials
 from dispatch_core.shell.exporting import every_event, every_job
@@ -79,7 +80,7 @@ class Dispatcher:
             settings=settings,
             kinds={kind.name: kind for kind in kinds},
             rules=tuple(rules),
-            policy=policy or FlowPolicy(cap_s=settings.priority_cap_s),
+            policy=policy or settings.flow_policy,
             retry=retry or ExponentialBackoff(),
             ids=ids or RandomIds(),
             secrets=secrets or RandomSecrets(),
@@ -190,7 +191,7 @@ class Dispatcher:
         To go on, put the report's ``next`` into the query's ``after`` and expect its ``remaining``.
         """
         again = Bulk(Verb.REQUEUE, lambda each: c.Requeue(job_id=each), query, expected, limit)
-        return self._many(again, dry_run)
+        return do_to_many(again, self._ask, self._committer, self._context, dry_run)
 
     def cancel_many(
         self,
@@ -203,14 +204,7 @@ class Dispatcher:
     ) -> BulkReport:
         """Cancel the jobs a query finds; in steps, as ``requeue_many``."""
         cancel = Bulk(Verb.CANCEL, lambda each: c.Cancel(job_id=each, reason=reason), query, expected, limit)
-        return self._many(cancel, dry_run)
-
-    def _many(self, bulk: Bulk, dry_run: bool) -> BulkReport:
-        bulk.check(dry_run=dry_run)
-        found = self._ask(look_at_many, bulk)
-        if dry_run:
-            return BulkReport(count=found.count)
-        return carry_out(bulk, found, self._committer, self._context)
+        return do_to_many(cancel, self._ask, self._committer, self._context, dry_run)
 
     def delete(self, job_id: str) -> Job:
         """Soft-delete; a waiting job is cancelled first, a running one is refused."""
@@ -414,6 +408,10 @@ class Dispatcher:
     def performance(self, engine_id: str) -> list[Observed]:
         """How fast an engine completed its last jobs, by task class. Raises UnknownEngineError."""
         return self._ask(queries.performance, engine_id, engine_id=engine_id)
+
+    def estimates(self, engine_id: str | None = None) -> list[Rate]:
+        """Seconds per unit of work on each engine, or one, by task class. Raises UnknownEngineError."""
+        return self._ask(queries.estimates, engine_id, engine_id=engine_id)
 
     def engines(self, *, left: bool = False, order: str = "id") -> list[EngineStatus]:
         """This tenant's engines, those that have left only if asked for.

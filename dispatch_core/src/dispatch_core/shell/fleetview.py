@@ -78,9 +78,8 @@ class FleetView:
     def fresh_outlook(self, transaction: Transaction) -> Outlook:
         """An outlook of one's own, read from the store: for questions asked beside the writer."""
         engines = all_engines(transaction)
-        if self._rates is None:
-            self._rates = learned_rates(transaction, engines, self._classifier)
-        outlook = Outlook(self._rates, lambda wanted, engine: not self._matcher.admits(wanted, engine))
+        rates = self.rates(transaction, engines)
+        outlook = Outlook(rates, lambda wanted, engine: not self._matcher.admits(wanted, engine))
         for engine in engines:
             outlook.engine_is(engine)
             outlook.asked(engine.id, self._asked.get(engine.id))
@@ -91,6 +90,12 @@ class FleetView:
             lane, units, octave = cell.keys
             outlook.waits(lane, int(units), int(octave), cell.count, cell.total)
         return outlook
+
+    def rates(self, transaction: Transaction, engines: Sequence[Engine]) -> Rates:
+        """What was learned of speeds; the first time from what the store keeps of all ``engines``."""
+        if self._rates is None:
+            self._rates = learned_rates(transaction, engines, self._classifier)
+        return self._rates
 
     def prospects(self, transaction: Transaction, job: Job, now: int, *, fresh: bool) -> Prospects:
         """What a job may expect; ``fresh``: it was submitted just now, and its account is charged."""

@@ -13,6 +13,7 @@ import attrs
 
 from dispatch_core.kernel.estimates import Observed
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, FallAhead, JobExplanation
+from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.ports.storage import Recorded
 from dispatch_core.shell.bulk import BulkReport
 from dispatch_core.shell.parse import parse
@@ -311,6 +312,11 @@ def heartbeat_form(answer: HeartbeatAnswer) -> Form:
 def performance_form(engine_id: str, found: Sequence[Observed]) -> Form:
     """What an engine was seen to do, by task class."""
     return {"engine_id": engine_id, "task_classes": [_all(each) for each in found]}
+
+
+def estimates_form(found: Sequence[Rate]) -> Form:
+    """How long a unit of work should take, by engine and task class."""
+    return {"estimates": [_all(each) for each in found]}
 
 
 def window_form(window: Window) -> Form:

@@ -8,12 +8,13 @@ from functools import partial
 import attrs
 from attrs import frozen
 
-from dispatch_core.kernel.estimates import Observed, observed
+from dispatch_core.kernel.estimates import Observed, Timed, observed
 from dispatch_core.kernel.permits import tenant_for_keys
 from dispatch_core.kernel.scheduling.explaining import explain_job
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
 from dispatch_core.kernel.scheduling.matcher import in_rank_order
 from dispatch_core.kernel.scheduling.outlook import Outlook
+from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
 from dispatch_core.shell.fleetview import all_engines
@@ -24,7 +25,6 @@ from dispatch_core.shell.windowview import concerning, windows_of
 from dispatch_core.shell.workspace import ACCEPTED, PURGED
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.bounds import problems_of, step
-from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.denials import OPERATORS_TRAIL
 from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
@@ -188,17 +188,32 @@ def performance(snapshot: Transaction, house: House, context: Context, engine_id
     ]
     done = [each for each in attempts if each.outcome is Outcome.COMPLETED]
     jobs = snapshot.load(list({(RecordType.JOB, each.job_id) for each in done}))
-    return observed(_speeds(done, jobs, house))
+    return observed(_timed(done, jobs, house))
 
 
-def _speeds(done: Sequence[Attempt], jobs: Mapping[Ref, Record], house: House) -> Iterator[tuple[str, float]]:
+def _timed(done: Sequence[Attempt], jobs: Mapping[Ref, Record], house: House) -> Iterator[Timed]:
     for attempt in done:
         job = jobs.get((RecordType.JOB, attempt.job_id))
         kind = house.kinds.get(job.spec.kind) if isinstance(job, Job) else None
-        took_us = (attempt.ended_us or 0) - attempt.granted_us
+        took_us = attempt.took_us or 0
         if isinstance(job, Job) and kind is not None and took_us > 0:
             task_class, units = kind.measure(job.spec)
-            yield task_class, units * SECOND_US / took_us
+            yield Timed(task_class=task_class, units=units, took_us=took_us, estimate_us=attempt.estimate_us)
+
+
+def estimates(snapshot: Transaction, house: House, context: Context, engine_id: str | None) -> list[Rate]:
+    """How long a unit of work should take on the tenant's engines, or on one. Raises UnknownEngineError."""
+    if engine_id is not None:
+        engine(snapshot, house, context, engine_id)
+    everyone = all_engines(snapshot)
+    rates = house.fleet.rates(snapshot, everyone)
+    asked = [
+        each
+        for each in everyone
+        if each.tenant == context.tenant
+        and (each.id == engine_id or (engine_id is None and each.seen is not Seen.LEFT))
+    ]
+    return [rate for each in sorted(asked, key=lambda each: each.id) for rate in rates.known(each)]
 
 
 def keys(

@@ -8,6 +8,7 @@ from typing import Annotated
 from attrs import frozen
 
 from dispatch_core.kernel.retention import Span
+from dispatch_core.kernel.scheduling.policy import FlowPolicy
 from dispatch_core.vocabulary.bounds import Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, FAILED_ON_MAX
@@ -42,6 +43,8 @@ class Settings:
     account_push_s: Annotated[float, Bound(0, 86_400)] = 600.0
     account_shares: Annotated[tuple[Annotated[str, SHARE], ...], Length(0, 1_000)] = ()
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
+    priority_step_s: Annotated[float, Bound(0, 30 * 86_400)] = 0.0
+    priority_kappa: Annotated[float, Bound(0, 1e6)] = 100.0
     windows_finish_first: bool = True
     retain_completed_s: Span | None = None
     retain_failed_s: Span | None = None
@@ -54,6 +57,11 @@ class Settings:
         """The share of each account that has another one than 1."""
         pairs = (text.split("=") for text in self.account_shares)
         return {name: float(share) for name, share in pairs}
+
+    @property
+    def flow_policy(self) -> FlowPolicy:
+        """The policy of a dispatcher that was given no other."""
+        return FlowPolicy(kappa=self.priority_kappa, cap_s=self.priority_cap_s, step_s=self.priority_step_s)
 
     def __attrs_post_init__(self) -> None:
         problems = list(problems_of(self))

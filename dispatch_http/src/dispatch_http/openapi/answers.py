@@ -16,6 +16,7 @@ from dispatch_core import (
     Observed,
     Outcome,
     Progress,
+    Rate,
     Retry,
     Scope,
     Seen,
@@ -246,6 +247,13 @@ class Performance:
 
     engine_id: str
     task_classes: tuple[Observed, ...]
+
+
+@frozen
+class Estimates:
+    """How long a unit of work should take, by engine and task class."""
+
+    estimates: tuple[Rate, ...]
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from dispatch_core.forms import (
     ENGINE_FIELDS,
     ENGINE_ORDERS,
     engine_form,
+    estimates_form,
     heartbeat_form,
     only,
     parse,
@@ -141,3 +142,15 @@ class Performance:
         """Its speeds by task class."""
         Asked(req)
         send(resp, performance_form(engine_id, self.desk.asking(req).performance(engine_id)))
+
+
+@frozen
+class Estimates:
+    """How long a unit of work should take: on all engines, or on the one in the path."""
+
+    desk: Desk
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, engine_id: str | None = None) -> None:
+        """By engine and task class."""
+        Asked(req)
+        send(resp, estimates_form(self.desk.asking(req).estimates(engine_id)))

@@ -65,6 +65,7 @@ class Rates:
         self._engines: dict[tuple[str, str], _Seen] = {}
         self._fleet: dict[str, _Seen] = {}
         self._known: dict[str, dict[str, tuple[int, float]]] = {}
+        self._nominal: dict[str, float] = {}
 
     def learn(self, engine: Engine, task_class: str, units: float, took_us: int, nominal_us: float) -> None:
         """An attempt of ``units`` took ``took_us`` on this engine; ``nominal_us`` is the kind's guess per unit."""
@@ -76,6 +77,7 @@ class Rates:
         off = min(value - log(base_us_per_unit(engine, task_class) or nominal_us), 2.0)
         self._fleet.setdefault(task_class, _Seen()).add(off, fading=0.98)
         self._known.pop(task_class, None)
+        self._nominal[task_class] = nominal_us
 
     def us_per_unit(self, engine: Engine, task_class: str, nominal_us: float) -> float:
         """The expected µs for one unit of a task class on this engine."""
@@ -94,6 +96,12 @@ class Rates:
         if own is None:
             return exp(prior)
         return exp((own.total + ENGINE_PRIOR * prior) / (own.count + ENGINE_PRIOR))
+
+    def known(self, engine: Engine) -> list[Rate]:
+        """The rate of every task class that an engine was benchmarked for or has completed, by name."""
+        learned = [name for engine_id, name in tuple(self._engines) if engine_id == engine.id]
+        names = sorted({*learned, *(cell.task_class for cell in engine.profile.benchmarks)})
+        return [self.rate(engine, name, self._nominal.get(name, SECOND_US)) for name in names]
 
     def rate(self, engine: Engine, task_class: str, nominal_us: float) -> Rate:
         """What is known, with its spread."""

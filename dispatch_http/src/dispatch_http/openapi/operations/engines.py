@@ -29,7 +29,7 @@ _SORT = Parameter(
 _JOB_SORT = Parameter("sort", choice(JOB_ORDERS), "The order; a dash turns it round.", default=JOB_ORDERS[0])
 _FIELDS = fields(ENGINE_FIELDS)
 _OF_ENGINE = ("getEngine", "previewClaim", "claim", "heartbeat", "reportBenchmarks", "cordonEngine", "drainEngine",
-              "resumeEngine", "enginePerformance", "deregisterEngine")  # fmt: skip
+              "resumeEngine", "enginePerformance", "engineEstimates", "deregisterEngine")  # fmt: skip
 
 ENGINES: Mapping[str, Operation] = {
     "GET /engines": Operation(
@@ -47,8 +47,19 @@ ENGINES: Mapping[str, Operation] = {
     ),
     "GET /engines/{engine_id}/performance": Operation(
         name="enginePerformance",
-        words="How fast an engine completed its last jobs, by task class, from grant to report.",
+        words="How fast an engine completed its last jobs, by task class, from grant to report, and how far the "
+        "estimates were off.",
         answers={200: Answer(kind=answers.Performance)},
+    ),
+    "GET /engines/{engine_id}/estimates": Operation(
+        name="engineEstimates",
+        words="How long a unit of work should take on an engine, by task class: from benchmarks and completed jobs.",
+        answers={200: Answer(kind=answers.Estimates)},
+    ),
+    "GET /estimates": Operation(
+        name="listEstimates",
+        words="How long a unit of work should take on every engine, by task class.",
+        answers={200: Answer(kind=answers.Estimates)},
     ),
     "PUT /engines/{engine_id}": Operation(
         name="registerEngine",
