@@ -54,7 +54,7 @@ format: .venv/.test  ## let the formatter and the safe fixes rewrite the code
 	$(BIN)/ruff check --fix .
 
 docs: .venv/.test  ## run every example in the documentation
-	@$(WITH_BIN) python -m pytest docs
+	@$(WITH_BIN) python -m pytest tests/docs/test_pages.py
 
 reference: .venv/.test  ## write docs/reference anew from the code
 	@$(BIN)/python docs/generate.py

@@ -85,9 +85,45 @@ def test_the_core_alone_installs_with_three_packages(
     subprocess.run([python, "-I", "-W", "error", "-c", "import dispatch_core"], check=True)
 
 
-def install(python: Path, wheel: Path) -> None:
+ASKS_FOR_NOTHING = """
+import sys
+
+def test_of_somebody_else():
+    assert not [name for name in sys.modules if name.split(".")[0] in ("dispatch_core", "attrs", "hypothesis")]
+"""
+ASKS_FOR_A_FLEET = """
+import sys
+
+def test_of_an_embedder(fleet):
+    fleet.engine("gpu", codec=("h264",))
+    job = fleet.submit(parameters={"source": "a.mov", "target": "a.mp4"})
+    assert fleet.drain() == []
+    fleet.assert_assigned(job, "gpu")
+    assert "dispatch_core" in sys.modules
+    assert not {"hypothesis", "sqlalchemy"} & set(sys.modules)
+"""
+
+
+def test_the_pytest_plugin_is_found_and_costs_nothing_unused(
+    distributions: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """Installed as a wheel, the fixture is there; a suite that does not use it does not even import the library."""
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    uv("venv", "-q", "--python", sys.executable, tmp_path / "venv")
+    install(python, f"dispatch-core[testing] @ {distributions['dispatch_core'][0].as_uri()}", "test.lock")
+    for name, text in {"nothing": ASKS_FOR_NOTHING, "fleet": ASKS_FOR_A_FLEET}.items():
+        path = tmp_path / f"test_{name}.py"
+        path.write_text(text, encoding="utf-8")
+        options = ["-I", "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        run = subprocess.run(
+            [python, *options, path], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+def install(python: Path, what: Path | str, locked: str = "run.lock") -> None:
     """At the locked versions, which `make` has just fetched: from the cache if they are still there."""
-    arguments = ("pip", "install", "-q", "--python", python, "-c", ROOT / "requirements" / "run.lock", wheel)
+    arguments = ("pip", "install", "-q", "--python", python, "-c", ROOT / "requirements" / locked, what)
     try:
         uv(*arguments, "--offline")
     except AssertionError:

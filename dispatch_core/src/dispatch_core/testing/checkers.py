@@ -84,21 +84,32 @@ def purged_jobs(snapshot: Transaction) -> list[tuple[str, str]]:
 
 
 def check_grant(lease: Lease, profile: Profile) -> None:
-    """A grant is one that a person with the engine's profile in hand would allow. Raises InvariantError."""
-    job, facts = lease.job, profile.facts
-    codecs = facts.get("codec", ())
+    """A grant is one that a person with the engine's profile in hand would allow. Raises InvariantError.
+
+    Of a transcode it judges the requirements that ``strategies`` draws; of other kinds what all kinds have.
+    """
+    job = lease.job
     wrong = [
         job.held is not None and "it is on hold",
         job.pin is not None and job.pin.engine_id != lease.engine_id and "it is pinned elsewhere",
-        job.spec.parameters.get("codec", "h264") not in (codecs if isinstance(codecs, tuple) else ())
-        and "its codec",
-        "streaming == true" in job.spec.requirements and facts.get("streaming") is not True and "streaming",
-        "ffmpeg >= 6" in job.spec.requirements and _major(facts.get("ffmpeg")) < 6 and "its ffmpeg",
-        "ffmpeg < 9" in job.spec.requirements and _major(facts.get("ffmpeg")) >= 9 and "its ffmpeg",
+        job.spec.kind not in profile.kinds and "its kind",
         (job.spec.size.size_bytes or 0) > (profile.size_bytes_max or 2**63) and "its size",
+        *(_transcode_wrongs(job, profile) if job.spec.kind == "transcode" else ()),
     ]
     if found := [str(each) for each in wrong if each]:
         raise InvariantError(f"{job.id} was granted to {lease.engine_id} against {', '.join(found)}")
+
+
+def _transcode_wrongs(job: Job, profile: Profile) -> list[str | bool]:
+    facts, terms = profile.facts, job.spec.requirements
+    codecs = facts.get("codec", ())
+    return [
+        job.spec.parameters.get("codec", "h264") not in (codecs if isinstance(codecs, tuple) else ())
+        and "its codec",
+        "streaming == true" in terms and facts.get("streaming") is not True and "streaming",
+        "ffmpeg >= 6" in terms and _major(facts.get("ffmpeg")) < 6 and "its ffmpeg",
+        "ffmpeg < 9" in terms and _major(facts.get("ffmpeg")) >= 9 and "its ffmpeg",
+    ]
 
 
 def check_limits(lease: Lease, storage: Storage) -> None:

@@ -1,4 +1,4 @@
-"""Faults at the store's door: a wrapper that fails, or lets somebody else in, around any commit."""
+"""Faults: of engines as values; at the store's door a wrapper that fails, or lets somebody else in, around any commit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Any
+
+from attrs import frozen
 
 from dispatch_core.ports.storage import Bucket, ChangeSet, Storage, StorageTraits, Transaction
 from dispatch_core.vocabulary.errors import StorageUnavailableError
@@ -16,6 +18,18 @@ class CommitFault(StrEnum):
 
     BEFORE = "before"
     AFTER = "after"
+
+
+@frozen(kw_only=True)
+class Mishap:
+    """An engine of a ``Fleet`` dies after so many seconds, unheard, and comes back ``down_s`` seconds later.
+
+    ``engine`` is its place in the fleet, counted from 0 and around.
+    """
+
+    after_s: float
+    engine: int
+    down_s: float
 
 
 class _Watched:

@@ -1,19 +1,22 @@
 """A fleet as a state machine: real dispatchers on a real store, under faults, checked after every step.
 
-Subclass it, override ``open_storage`` (and what else you like), and run its ``TestCase``. Time is a manual
+Subclass it, override what makes it yours (see ``FleetMachine``), and run its ``TestCase``. Time is a manual
 integer clock; moving it and running maintenance are separate rules, so that late reports are met on
 deadlines to the microsecond. Storage faults, restarts and interleaved servers are rules like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from attrs import define
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.strategies import SearchStrategy
 
+from dispatch_core.kernel.scheduling.policy import Policy
+from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
 from dispatch_core.ports.storage import Query, Storage
 from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.settings import Settings
@@ -33,17 +36,12 @@ from dispatch_core.vocabulary.errors import (
 )
 from dispatch_core.vocabulary.ids import SeededIds
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec, JobState, LadderStep
+from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
 from dispatch_core.vocabulary.limits import LimitSpec
 
 T = TypeVar("T")
-JOBS_MAX = 12
 DRAIN_ROUNDS_MAX = 400
 SPANS_US = (0, 1, 999_999, 5_000_000, 15_000_000, 29_999_999, 30_000_000, 60_000_000, 600_000_000)
-EVERYTHING = Profile(
-    slots=50,
-    facts={"codec": some.CODECS, "ffmpeg": "8.0", "streaming": True, "tag": ("fast",)},
-)
-"""An engine that can run whatever the strategies make."""
 
 
 @define
@@ -56,10 +54,46 @@ class EngineUnderTest:
     starts: int = 1
 
 
-class FleetMachine(RuleBasedStateMachine):
-    """Submit, claim, report, crash, restart, race, and let time pass, in any order."""
+def _jobs() -> SearchStrategy[JobSpec]:
+    return st.runner().flatmap(lambda machine: machine.jobs_drawn)
 
+
+def _engines() -> SearchStrategy[Profile]:
+    return st.runner().flatmap(lambda machine: machine.engines_drawn)
+
+
+class FleetMachine(RuleBasedStateMachine):
+    """Submit, claim, report, crash, restart, race, and let time pass, in any order.
+
+    To make it yours, set ``kinds``, ``rules_in_use``, ``policy``, ``settings_in_use`` and ``jobs_max``; override
+    ``job_specs`` and ``profiles`` (what is drawn), ``capable`` (who can run all of it), ``judge_grant`` (what every
+    grant must keep), ``open_storage`` and ``reopen_storage``; and add rules and invariants. They may use ``servers``
+    (dispatchers), ``clock``, ``storage``, ``engines``, ``jobs`` (ids), ``leases`` (all ever granted), ``stored``,
+    ``call`` and ``claim_as``.
+    """
+
+    kinds: Sequence[JobKind] = (TRANSCODE,)
+    rules_in_use: Sequence[Rule] = DEFAULT_RULES
+    policy: Policy | None = None
     settings_in_use = Settings()
+    jobs_max = 12
+
+    def job_specs(self) -> SearchStrategy[JobSpec]:
+        """The jobs that are submitted: by default of every kind, with what is derived from its shape."""
+        return st.one_of([some.job_specs(kind=kind) for kind in self.kinds])
+
+    def profiles(self) -> SearchStrategy[Profile]:
+        """The engines that start: by default each for one kind, with what is derived from its facts."""
+        return st.one_of([some.profiles(kind=kind) for kind in self.kinds])
+
+    def capable(self) -> Profile:
+        """An engine that can run every job drawn: at the end it joins, and what was accepted must end."""
+        facts = {name: fact for kind in self.kinds for name, fact in some.capable(kind=kind).facts.items()}
+        return Profile(kinds=tuple(kind.name for kind in self.kinds), slots=50, facts=facts)
+
+    def judge_grant(self, lease: Lease, profile: Profile) -> None:
+        """What every grant must keep, judged by other means than those that decided. Raises InvariantError."""
+        check_grant(lease, profile)
 
     def open_storage(self, clock: Clock) -> Storage:
         """The store under test; called once per example."""
@@ -71,6 +105,8 @@ class FleetMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.jobs_drawn = self.job_specs()
+        self.engines_drawn = self.profiles()
         self.clock = ManualClock()
         self.storage = self.open_storage(self.clock)
         self.ids = SeededIds()
@@ -83,8 +119,15 @@ class FleetMachine(RuleBasedStateMachine):
         self.keys = 0
 
     def open_server(self, door: FaultyStorage) -> Dispatcher:
-        """A dispatcher on the store; override it for kinds, rules or a policy of your own."""
-        return Dispatcher(door, settings=self.settings_in_use, ids=self.ids)
+        """A dispatcher on the store; override it for what else yours has."""
+        return Dispatcher(
+            door,
+            settings=self.settings_in_use,
+            kinds=self.kinds,
+            rules=self.rules_in_use,
+            policy=self.policy,
+            ids=self.ids,
+        )
 
     # ----- what everybody does
 
@@ -105,7 +148,7 @@ class FleetMachine(RuleBasedStateMachine):
         """A job as it stands in the store."""
         return self.servers[0].job(job_id)
 
-    @initialize(profile=some.profiles())
+    @initialize(profile=_engines())
     def first_engine(self, profile: Profile) -> None:
         """A fleet begins with one engine."""
         self._start("engine-0", profile)
@@ -119,8 +162,8 @@ class FleetMachine(RuleBasedStateMachine):
 
     # ----- people
 
-    @precondition(lambda self: len(self.jobs) < JOBS_MAX)
-    @rule(server=st.integers(0, 1), specs=st.lists(some.job_specs(), min_size=1, max_size=3))
+    @precondition(lambda self: len(self.jobs) < self.jobs_max)
+    @rule(server=st.integers(0, 1), specs=st.lists(_jobs(), min_size=1, max_size=3))
     def submit(self, server: int, specs: list[JobSpec]) -> None:
         """What is answered is accepted, in order."""
         jobs = self.call(server, lambda each: each.submit_many(specs)) or []
@@ -152,7 +195,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     # ----- engines
 
-    @rule(number=st.integers(0, 3), profile=some.profiles())
+    @rule(number=st.integers(0, 3), profile=_engines())
     def start_engine(self, number: int, profile: Profile) -> None:
         """An engine starts, or restarts under the same name."""
         self._start(f"engine-{number}", profile)
@@ -161,14 +204,15 @@ class FleetMachine(RuleBasedStateMachine):
     def claim(self, server: int, data: st.DataObject, limit: int) -> None:
         """What is granted was claimable, fits the engine, comes first, and its token is new."""
         engine = data.draw(st.sampled_from(sorted(self.engines.values(), key=lambda each: each.id)))
-        self._claim(server, engine, limit)
+        self.claim_as(server, engine, limit)
 
-    def _claim(self, server: int, engine: EngineUnderTest, limit: int) -> None:
+    def claim_as(self, server: int, engine: EngineUnderTest, limit: int) -> None:
+        """An engine asks for work; what it is granted is judged and joins ``leases``."""
         leases = (
             self.call(server, lambda each: each.claim(engine.id, session=engine.session, limit=limit)) or []
         )
         for lease in leases:
-            check_grant(lease, engine.profile)
+            self.judge_grant(lease, engine.profile)
             assert (lease.job.id, lease.token) not in self.tokens, "a token was issued twice"
             self.tokens.add((lease.job.id, lease.token))
             check_limits(lease, self.storage)
@@ -302,10 +346,10 @@ class FleetMachine(RuleBasedStateMachine):
             if data.draw(st.booleans()):
                 other.tick()
             engine = self.engines[two]
-            self._claim(1 - first, engine, 2)
+            self.claim_as(1 - first, engine, 2)
 
         self.doors[first].meanwhile = meanwhile
-        self._claim(first, self.engines[one], 2)
+        self.claim_as(first, self.engines[one], 2)
         self.doors[first].meanwhile = None
 
     @precondition(lambda self: self.leases and len(self.servers) > 1)
@@ -342,7 +386,7 @@ class FleetMachine(RuleBasedStateMachine):
             self.call(0, lambda each, job_id=job_id: each.assign(job_id, None))  # type: ignore[misc]  # bound now
             now = Edit(not_before_us=None)  # a wall-clock time the clock may have jumped far away from
             self.call(0, lambda each, job_id=job_id, now=now: each.update(job_id, now))  # type: ignore[misc]  # bound now
-        server.register("healer", EVERYTHING, session="last")
+        server.register("healer", self.capable(), session="last")
         server.resume("healer")
         for _ in range(DRAIN_ROUNDS_MAX):
             if not self._unfinished(server):
