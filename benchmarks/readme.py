@@ -11,6 +11,14 @@ from benchmarks.machine import RESULTS, table
 
 README = Path(__file__).parents[1] / "README.md"
 _PLACE = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
+_SCHEDULES = re.compile(r"(<!-- schedules -->\n).*?(<!-- /schedules -->)", re.DOTALL)
+POLICIES = {
+    "ours": "Dispatch",
+    "wspt": "WSPT",
+    "slurm": "Slurm-like",
+    "priority": "priority FIFO",
+    "fifo": "FIFO",
+}
 
 
 def rows() -> list[dict[str, object]]:
@@ -33,14 +41,24 @@ def rows() -> list[dict[str, object]]:
     return shown
 
 
+def schedules() -> list[dict[str, object]]:
+    """Weighted flow over its lower bound, by family and policy."""
+    found: dict[str, dict[str, object]] = {}
+    for row in _kept("scheduling-families"):
+        line = found.setdefault(row["family"], {"fleet and jobs": row["family"]})
+        line[POLICIES[row["policy"]]] = f"{row['× bound']:.3g}"
+    return [{head: line[head] for head in ("fleet and jobs", *POLICIES.values())} for line in found.values()]
+
+
 def _kept(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
     return found
 
 
 def rendered(text: str) -> str:
-    """The README with its table as the results say."""
-    return _PLACE.sub(lambda place: f"{place[1]}{table(list(rows()))}\n{place[2]}", text)
+    """The README with its tables as the results say."""
+    text = _PLACE.sub(lambda place: f"{place[1]}{table(list(rows()))}\n{place[2]}", text)
+    return _SCHEDULES.sub(lambda place: f"{place[1]}{table(list(schedules()))}\n{place[2]}", text)
 
 
 if __name__ == "__main__":

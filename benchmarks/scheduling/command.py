@@ -92,13 +92,15 @@ def run(flags: Sequence[str] = ()) -> None:
     show({case: rows[case] for case in plain})
     if asked.detail:
         print(f"{table(list(by_run(rows)))}\n")
+    whole = goals == list(GOALS) and not asked.quick and asked.goals is None
+    if whole:
+        keep("scheduling-families", list(by_family({case: rows[case] for case in plain})))
     if goals or DECISION in (asked.goals or ()):
         reached = goal_rows(goals, rows)
         if asked.goals is None or DECISION in asked.goals:
             reached += decision_rows(QUICK_SIZES if asked.quick else SIZES)
         print(table(list(reached)))
-        if goals == list(GOALS) and not asked.quick:
-            keep("scheduling-families", list(by_family({case: rows[case] for case in plain})))
+        if whole:
             print(f"kept in {keep('scheduling', list(reached)).name}")
 
 
