@@ -64,11 +64,14 @@ def main_cases(asked: argparse.Namespace) -> list[Case]:
 
 
 def goals_of(asked: argparse.Namespace) -> list[Goal]:
-    """The goals asked for: with tables of some families or policies only, none."""
+    """The goals asked for; without a word about them all, if the tables show what they need."""
     if asked.goals is not None:
         return [goal for goal in GOALS if str(goal.number) in asked.goals]
-    whole = asked.families == list(FAMILIES) and "ours" in asked.policy and asked.loads == ["0.9"]
-    return list(GOALS) if whole else []
+    return list(GOALS) if _whole(asked) else []
+
+
+def _whole(asked: argparse.Namespace) -> bool:
+    return (asked.families, asked.policy, asked.loads) == (list(FAMILIES), list(POLICIES), ["0.9"])
 
 
 def parsed(flags: Sequence[str]) -> argparse.Namespace:
@@ -83,25 +86,24 @@ def parsed(flags: Sequence[str]) -> argparse.Namespace:
 
 
 def run(flags: Sequence[str] = ()) -> None:
-    """Run what the flags ask for, print it, and keep it if it was all."""
+    """Run what the flags ask for, print it, and keep what is whole."""
     asked = parsed(flags)
-    goals = goals_of(asked)
+    goals, keeps = goals_of(asked), _whole(asked) and not asked.quick
     seeds, jobs = _span(asked)
-    plain = [] if asked.goals is not None else main_cases(asked)
+    plain = [] if asked.goals else main_cases(asked)
     rows = run_all([*plain, *(case for goal in goals for case in goal.cases(seeds, jobs))], asked.processes)
     show({case: rows[case] for case in plain})
+    if plain and keeps:
+        keep("scheduling-families", list(by_family({case: rows[case] for case in plain})))
     if asked.detail:
         print(f"{table(list(by_run(rows)))}\n")
-    whole = goals == list(GOALS) and not asked.quick and asked.goals is None
-    if whole:
-        keep("scheduling-families", list(by_family({case: rows[case] for case in plain})))
-    if goals or DECISION in (asked.goals or ()):
-        reached = goal_rows(goals, rows)
-        if asked.goals is None or DECISION in asked.goals:
-            reached += decision_rows(QUICK_SIZES if asked.quick else SIZES)
+    reached = goal_rows(goals, rows)
+    if DECISION in asked.goals if asked.goals is not None else goals:
+        reached += decision_rows(QUICK_SIZES if asked.quick else SIZES)
+    if reached:
         print(table(list(reached)))
-        if whole:
-            print(f"kept in {keep('scheduling', list(reached)).name}")
+    if goals == list(GOALS) and keeps:
+        keep("scheduling", list(reached))
 
 
 def show(rows: Mapping[Case, Row]) -> None:
