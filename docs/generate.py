@@ -98,6 +98,7 @@ FORMS: Mapping[type, Sequence[type]] = {
     forms.ManyJobsBecause: (commands.Cancel,),
     forms.Assignment: (commands.Assign,),
     forms.PurgeOrder: (),
+    forms.RekeyOrder: (),
     Profile: (),
     Benchmark: (),
     forms.Registration: (commands.Register,),

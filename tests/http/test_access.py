@@ -125,6 +125,7 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/admin/backup"): (OPERATOR,),
     ("POST", "/admin/backup"): (OPERATOR,),
     ("POST", "/admin/purge"): (OPERATOR,),
+    ("POST", "/admin/rekey"): (OPERATOR,),
     **OLDER,
 }
 CELLS = sorted(MATRIX)

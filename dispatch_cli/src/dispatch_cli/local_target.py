@@ -55,6 +55,7 @@ from dispatch_core.forms import (
     pointing_at,
     pool_form,
     recorded_form,
+    rekey_form,
     spec_from_form,
     window_form,
 )
@@ -351,6 +352,12 @@ class LocalTarget:
             "identity_holds": stats.identity_holds,
             "version": __version__,
         }
+
+    def rekey(self, after: str | None) -> Form:
+        """See ``Target``."""
+        instant, _, job_id = (after or "").partition(".")
+        with self._acting() as acting:
+            return rekey_form(acting.rekey(after=(int(instant), job_id) if job_id else None))
 
     def purge(self, body: Mapping[str, object]) -> Form:
         """See ``Target``."""

@@ -25,6 +25,7 @@ COMMANDS: Final = MappingProxyType(
         "limits": Later("dispatch_cli.commands.groups:limits", "Look at limits by key and change them."),
         "keys": Later("dispatch_cli.commands.groups:keys", "Say who is let in."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
+        "rekey": Later("dispatch_cli.commands.rekey:rekey", "Place jobs that wait anew."),
         "logs": Later("dispatch_cli.commands.logs:logs", "Show the latest lines of the server's log."),
         "serve": Later("dispatch_cli.commands.serve:serve", "Run the server."),
         "config": Later("dispatch_cli.commands.groups:config", "Look at the settings of the server."),

@@ -198,6 +198,10 @@ class RemoteTarget:
         """See ``Target``."""
         return self._ask("/status")
 
+    def rekey(self, after: str | None) -> Form:
+        """See ``Target``."""
+        return self._tell("POST", "/admin/rekey", {} if after is None else {"after": after}, None)
+
     def purge(self, body: Mapping[str, object]) -> Form:
         """See ``Target``."""
         return self._tell("POST", "/admin/purge", body, None)

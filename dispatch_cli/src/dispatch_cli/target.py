@@ -211,6 +211,10 @@ class Target(Protocol):
         """Counts of jobs and engines, and whether the accounting identity holds."""
         ...
 
+    def rekey(self, after: str | None) -> Form:
+        """Place the next pending jobs anew: ``{"looked": …, "moved": …, "next": …}``."""
+        ...
+
     def purge(self, body: Mapping[str, object]) -> Form:
         """Purge ended jobs, or count them: ``{"total": …, "counts": …, "more": …}``."""
         ...

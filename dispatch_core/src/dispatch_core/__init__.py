@@ -34,6 +34,7 @@ from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.maintenance import TickReport
 from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
+from dispatch_core.shell.rekeying import REKEY_MAX, RekeyReport
 from dispatch_core.shell.settings import Settings
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Outcome, Progress
 from dispatch_core.vocabulary.bounds import AnyText, Bound, Grammar, Json, Length
@@ -140,6 +141,7 @@ __all__ = [
     "ENGINES",
     "OPERATORS",
     "OVERLAP_S_MAX",
+    "REKEY_MAX",
     "SUBMITTERS",
     "TRANSCODE",
     "UNSET",
@@ -240,6 +242,7 @@ __all__ = [
     "Reason",
     "Recorded",
     "Refused",
+    "RekeyReport",
     "Renew",
     "ReportProgress",
     "Retention",

@@ -43,7 +43,7 @@ from dispatch_core.shell.lists import (
 from dispatch_core.shell.parse import parse
 from dispatch_core.shell.pointing import TIMES, names_used, pointing_at
 from dispatch_core.shell.queries import ENGINE_ORDERS
-from dispatch_core.shell.room_forms import limit_form, pool_form
+from dispatch_core.shell.room_forms import limit_form, pool_form, rekey_form
 from dispatch_core.shell.wire import dumps
 from dispatch_core.vocabulary.bounds import step
 
@@ -89,6 +89,7 @@ __all__ = [
     "pool_form",
     "profile_from_form",
     "recorded_form",
+    "rekey_form",
     "size_form",
     "spec_from_form",
     "step",

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from dispatch_core import (
     OVERLAP_S_MAX,
+    REKEY_MAX,
     AnyText,
     Benchmark,
     Bound,
@@ -19,6 +20,7 @@ from dispatch_core import (
     Fail,
     FieldProblem,
     GiveBack,
+    Grammar,
     HeldLease,
     InvalidCommandError,
     JobError,
@@ -71,6 +73,14 @@ class ManyJobsBecause(ManyJobs):
     """The same with a reason."""
 
     reason: Note = ""
+
+
+@frozen(kw_only=True)
+class RekeyOrder:
+    """How many pending jobs to place anew, and behind which: the ``next`` of the last answer."""
+
+    limit: Annotated[int, Bound(1, REKEY_MAX)] = REKEY_MAX
+    after: Annotated[str, Grammar(r"-?[0-9]{1,19}\.[a-z0-9-]{1,64}", "the next of an answer")] | None = None
 
 
 @frozen(kw_only=True)

@@ -126,6 +126,7 @@ def _of_the_system(desk: Desk, metrics: Metrics, ring: Ring) -> list[Route]:
         Route("/health/ready", system.Ready(desk), scope=public),
         Route("/admin/backup", admin.Backups(desk), scope={"GET": OPERATORS, "POST": OPERATORS}),
         Route("/admin/purge", admin.Purge(desk), scope={"POST": OPERATORS}),
+        Route("/admin/rekey", admin.Rekey(desk), scope={"POST": OPERATORS}),
         Route("/logs", system.LogLines(ring), scope={"GET": OPERATORS}),
         Route("/metrics", system.MetricsPage(metrics), scope={"GET": OPERATORS}),
     ]

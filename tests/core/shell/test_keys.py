@@ -329,6 +329,7 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "DeletePool": lambda d, _: d.pools.delete("p"),
     "pool": lambda d, _: d.pools.get("p"),
     "pools": lambda d, _: d.pools.list(),
+    "Rekey": lambda d, _: d.rekey(),
     "SetLimit": lambda d, _: d.limits.set("l", LimitSpec(capacity=1)),
     "DeleteLimit": lambda d, _: d.limits.remove("l"),
     "limit": lambda d, _: d.limits.get("l"),
@@ -403,7 +404,7 @@ def refused(dispatcher: Dispatcher, lease: Lease, verb: str) -> bool:
 
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
-    [((), set()), ((Scope.SUBMITTER,), SUBMITTER), ((Scope.ENGINE,), ENGINE), ((Scope.ADMIN,), set(VERBS) - {"PurgeJob"}),
+    [((), set()), ((Scope.SUBMITTER,), SUBMITTER), ((Scope.ENGINE,), ENGINE), ((Scope.ADMIN,), set(VERBS) - {"PurgeJob", "Rekey"}),
      ((Scope.OPERATOR,), set(VERBS)), ((Scope.SUBMITTER, Scope.ENGINE), SUBMITTER | ENGINE), (None, set(VERBS))],
     ids=["none", "submitter", "engine", "admin", "operator", "both", "owner"],
 )  # fmt: skip

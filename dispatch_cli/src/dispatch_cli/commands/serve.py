@@ -43,6 +43,11 @@ from dispatch_cli.parameter_types import BYTES
     metavar="SIZE",
     help="From this size on only engines that stream [none].",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["flow", "makespan", "strict-bands", "fifo"]),
+    help="How jobs are ordered [flow].",
+)
 @click.option("--threads", type=int, metavar="N", help="Threads that serve requests [64].")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="[text on a terminal, else json]")
 @click.option("--config", metavar="PATH", help="A TOML file of settings [DISPATCH_CONFIG].")

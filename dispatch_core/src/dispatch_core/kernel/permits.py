@@ -30,6 +30,7 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     "windows": SUBMITTERS,
     **dict.fromkeys(("pool", "pools", "performance"), SUBMITTERS | ENGINES),
     "PurgeJob": OPERATORS,
+    "Rekey": OPERATORS,
     **dict.fromkeys(("CreateKey", "RevokeKey", "RotateKey", "keys"), ADMINS),
 }
 

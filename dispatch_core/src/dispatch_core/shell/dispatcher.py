@@ -7,6 +7,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+import attrs
+
 from dispatch_core.kernel.estimates import Observed
 from dispatch_core.kernel.permits import check_permit
 from dispatch_core.kernel.retention import Retention
@@ -17,7 +19,7 @@ from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
 from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
-from dispatch_core.ports.storage import Cursor, Page, Query, Recorded, Storage
+from dispatch_core.ports.storage import Cursor, OrderedId, Page, Query, Recorded, Storage
 from dispatch_core.shell import carrying, queries
 from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, do_to_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
@@ -27,6 +29,7 @@ from dispatch_core.shell.house import House
 from dispatch_core.shell.maintenance import Maintenance, TickReport
 from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
+from dispatch_core.shell.rekeying import REKEY_MAX, RekeyReport, rekey
 from dispatch_core.shell.settings import Settings
 from dispatch_core.shell.verbs import Grouped, LimitVerbs, PoolVerbs, WindowVerbs, named
 from dispatch_core.vocabulary import commands as c
@@ -34,14 +37,8 @@ from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progr
 from dispatch_core.vocabulary.bounds import problems_as
 from dispatch_core.vocabulary.context import LOCAL, Context
 from dispatch_core.vocabulary.engines import Benchmark, Engine, HeartbeatAnswer, Profile, WantedState
-from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.ids import (
-    IdSource,
-    RandomIds,
-    RandomSecrets,
-    SecretSource,
-    beginning_of_job_id,
-)
+from dispatch_core.vocabulary.errors import InvalidCommandError
+from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource, beginning_of_job_id
 from dispatch_core.vocabulary.jobs import Job, JobError, JobSpec
 from dispatch_core.vocabulary.keys import Key, digest_of, with_text
 from dispatch_core.vocabulary.kinds import TRANSCODE, JobKind
@@ -80,7 +77,7 @@ class Dispatcher:
             settings=settings,
             kinds={kind.name: kind for kind in kinds},
             rules=tuple(rules),
-            policy=policy or settings.flow_policy,
+            policy=policy or settings.policy,
             retry=retry or ExponentialBackoff(),
             ids=ids or RandomIds(),
             secrets=secrets or RandomSecrets(),
@@ -94,9 +91,7 @@ class Dispatcher:
     def acting(self, context: Context) -> Self:
         """The same dispatcher, acting in somebody's name. Raises InvalidCommandError if no store could hold it."""
         if problems := problems_as(Context, context):
-            raise InvalidCommandError(
-                [FieldProblem(f"/context{each.path}", each.message) for each in problems]
-            )
+            raise InvalidCommandError([attrs.evolve(each, path=f"/context{each.path}") for each in problems])
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _context=context)
         return other
@@ -218,6 +213,11 @@ class Dispatcher:
         """Remove ended jobs of all tenants that are older than ``retention`` says (else the settings); or count."""
         check_permit(self._context, "PurgeJob")
         return self._maintenance.purge(retention, self._context, dry_run=dry_run)
+
+    def rekey(self, limit: int = REKEY_MAX, after: OrderedId | None = None) -> RekeyReport:
+        """Place pending jobs of all tenants anew, oldest first: after a change of mode or fleet. Go on from ``next``."""
+        check_permit(self._context, "Rekey")
+        return rekey(self._house.storage, self._committer, self._context, limit, after)
 
     # ----- engines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatch_core.shell.forms import Form, instant
+from dispatch_core.shell.rekeying import RekeyReport
 from dispatch_core.vocabulary.bounds import within_64_bits
 from dispatch_core.vocabulary.limits import TOKEN, LimitRoom, LimitScope
 from dispatch_core.vocabulary.pools import PoolRoom
@@ -24,6 +25,12 @@ def pool_form(room: PoolRoom) -> Form:
         "created_at": instant(pool.created_us),
         "updated_at": instant(pool.updated_us),
     }
+
+
+def rekey_form(report: RekeyReport) -> Form:
+    """What placing jobs anew came to, and where to go on, as text."""
+    after = None if report.next is None else f"{report.next[0]}.{report.next[1]}"
+    return {"looked": report.looked, "moved": report.moved, "next": after}
 
 
 def limit_form(room: LimitRoom) -> Form:

@@ -8,7 +8,8 @@ from typing import Annotated
 from attrs import frozen
 
 from dispatch_core.kernel.retention import Span
-from dispatch_core.kernel.scheduling.policy import FlowPolicy
+from dispatch_core.kernel.scheduling.modes import MODES, policy_of
+from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
 from dispatch_core.vocabulary.bounds import Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, FAILED_ON_MAX
@@ -16,6 +17,8 @@ from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, FAILED_ON_MAX
 SHARE = Grammar(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}=[0-9]{1,6}(\.[0-9]{1,6})?", "an account and its share, as in studio=2.5"
 )
+
+MODE = Grammar("|".join(MODES), " or ".join(MODES))
 
 
 @frozen(kw_only=True)
@@ -42,6 +45,7 @@ class Settings:
     priority_default: Annotated[int, Bound(-100, 100)] = 0
     account_push_s: Annotated[float, Bound(0, 86_400)] = 600.0
     account_shares: Annotated[tuple[Annotated[str, SHARE], ...], Length(0, 1_000)] = ()
+    mode: Annotated[str, MODE] = "flow"
     priority_cap_s: Annotated[float, Bound(0, 30 * 86_400)] = 6 * 3_600.0
     priority_step_s: Annotated[float, Bound(0, 30 * 86_400)] = 0.0
     priority_kappa: Annotated[float, Bound(0, 1e6)] = 100.0
@@ -60,8 +64,13 @@ class Settings:
 
     @property
     def flow_policy(self) -> FlowPolicy:
-        """The policy of a dispatcher that was given no other."""
+        """The flow policy with these dials."""
         return FlowPolicy(kappa=self.priority_kappa, cap_s=self.priority_cap_s, step_s=self.priority_step_s)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of a dispatcher that was given no other: that of the mode."""
+        return policy_of(self.mode, self.flow_policy)
 
     def __attrs_post_init__(self) -> None:
         problems = list(problems_of(self))

@@ -322,6 +322,13 @@ class Workspace:
         self._jobs[after.id] = after
         self.put(after)
 
+    def placed(self, job: Job) -> bool:
+        """Give a job the place that the policy gives it now. No fact, no version; whether it moved."""
+        ready = self.house.place(job, self.transaction, self.now)
+        if ready != job.ready:
+            self._set_job(job, attrs.evolve(job, ready=ready))
+        return ready != job.ready
+
     def job_purged(self, job: Job, event: JobPurged, context: Context) -> None:
         """A job leaves with its attempts and its history; one row says so, and the counters keep it."""
         ref = (RecordType.JOB, job.id)

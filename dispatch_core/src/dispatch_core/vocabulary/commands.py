@@ -368,6 +368,13 @@ class PurgeJob:
 
 
 @frozen(kw_only=True)
+class Rekey:
+    """Place a pending job anew; whether it has another place now is the answer."""
+
+    job_id: JobId
+
+
+@frozen(kw_only=True)
 class ManyPlan:
     """The jobs that a verb for many is done to, of ``count`` that fit; ``last_us`` is set if some come after."""
 
@@ -409,5 +416,6 @@ Command = (
     | DenialCommand
     | PruneReceipt
     | PurgeJob
+    | Rekey
     | PlanMany
 )

@@ -366,6 +366,15 @@ class Backups:
 
 
 @frozen(kw_only=True)
+class Rekeyed:
+    """How many jobs were looked at and how many moved; ``next`` is where to go on, null at the end."""
+
+    looked: int
+    moved: int
+    next: str | None
+
+
+@frozen(kw_only=True)
 class Purged:
     """How many jobs are purged, or would be, by how they ended; ``more`` says that a repeat has work."""
 

@@ -8,11 +8,11 @@ import falcon
 from attrs import frozen
 
 from dispatch_core import Retention
-from dispatch_core.forms import parse
+from dispatch_core.forms import parse, rekey_form
 from dispatch_core.storage import taken_at
 from dispatch_http.answers import send
 from dispatch_http.desk import Desk
-from dispatch_http.forms import PurgeOrder
+from dispatch_http.forms import PurgeOrder, RekeyOrder
 from dispatch_http.headers import refuse_conditions
 from dispatch_http.parameters import Asked
 
@@ -44,6 +44,21 @@ def _form(path: Path) -> dict[str, object]:
         if taken is None
         else taken.isoformat(timespec="microseconds").replace("+00:00", "Z"),
     }
+
+
+@frozen
+class Rekey:
+    """The places of jobs that wait."""
+
+    desk: Desk
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Give the next jobs the places that the present mode and fleet give them."""
+        Asked(req)
+        order = parse(RekeyOrder, self.desk.body(req))
+        instant, _, job_id = (order.after or "").partition(".")
+        after = (int(instant), job_id) if job_id else None
+        send(resp, rekey_form(self.desk.acting(req).rekey(order.limit, after)))
 
 
 @frozen

@@ -36,6 +36,7 @@ HANDLERS: Mapping[type, Handler] = {
     c.PruneReceipt: time.PRUNE,
     c.PurgeJob: time.PURGE,
     c.PlanMany: jobs.PLAN,
+    c.Rekey: jobs.REKEY,
     WriteDenials: denials.WRITE,
     PurgeDenials: denials.PURGE,
 }

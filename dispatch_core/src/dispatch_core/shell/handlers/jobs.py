@@ -21,7 +21,16 @@ from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.bounds import plain_json
-from dispatch_core.vocabulary.commands import UNSET, Edit, JobControl, ManyPlan, PlanMany, Submit, Update
+from dispatch_core.vocabulary.commands import (
+    UNSET,
+    Edit,
+    JobControl,
+    ManyPlan,
+    PlanMany,
+    Rekey,
+    Submit,
+    Update,
+)
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import (
     CountChangedError,
@@ -244,6 +253,12 @@ def _settle(command: PlanMany, _context: Context, _workspace: Workspace) -> Many
     return command.found
 
 
+def _rekey(command: Rekey, _context: Context, workspace: Workspace) -> bool:
+    """Only what still waits: it may have been granted since it was listed."""
+    job = workspace.get(job_ref(command.job_id))
+    return isinstance(job, Job) and job.ready is not None and workspace.placed(job)
+
+
 SUBMIT = Handler(phase=Phase.SUBMIT, needs=lambda _command: (), run=_submit)
 CONTROL = Handler(
     phase=Phase.CONTROL,
@@ -251,4 +266,5 @@ CONTROL = Handler(
     then=live_attempt_refs,
     run=_control,
 )
+REKEY = Handler(phase=Phase.CONTROL, needs=lambda command: [job_ref(command.job_id)], run=_rekey)
 PLAN = Handler(phase=Phase.CONTROL, needs=lambda _command: (), run=_settle)

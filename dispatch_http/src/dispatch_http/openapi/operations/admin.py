@@ -21,6 +21,13 @@ ADMINISTRATION: Mapping[str, Operation] = {
         refusals=CONFLICT,
         answers={201: Answer(kind=answers.Backup)},
     ),
+    "POST /admin/rekey": Operation(
+        name="rekeyJobs",
+        words="Place pending jobs of all tenants anew, after a change of mode or fleet; repeat with `next`.",
+        example={"limit": 100},
+        body=(forms.RekeyOrder,),
+        answers={200: Answer(kind=answers.Rekeyed)},
+    ),
     "POST /admin/purge": Operation(
         name="purgeJobs",
         words="Remove ended jobs of all tenants for good, or count them.",
