@@ -16,6 +16,7 @@ from dispatch_core import (
     JobState,
     LadderStep,
     LimitExceededError,
+    LimitUse,
     ManualClock,
     Query,
     Settings,
@@ -285,6 +286,7 @@ def test_an_edit_is_no_way_around_the_limit_of_classes(make_dispatcher: MakeDisp
     for edit in (
         Edit(requirements=("cpus >= 7",)),
         Edit(ladder=ladder),
+        Edit(limits=(LimitUse(key="uplink"),)),
         Edit(merge={"parameters": {"height": 240}}),
     ):
         with pytest.raises(LimitExceededError, match="3 different requirement signatures"):

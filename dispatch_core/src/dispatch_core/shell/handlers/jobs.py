@@ -195,7 +195,7 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
             check_pool(command.edit.pool, workspace, context)
     attempt = workspace.attempt(job.id, job.live_attempt)
     events = decide(job, attempt, command, workspace.now, workspace.terms)
-    if isinstance(command, Update) and command.edit.work:
+    if isinstance(command, Update) and _changed(command.edit):
         _check_classes([_edited(job, command.edit)], context, workspace, had=[asked_for(job)])
     return workspace.decided(job, events, context)
 
