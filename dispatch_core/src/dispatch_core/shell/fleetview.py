@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dispatch_core.kernel.scheduling.accounts import Accounts
-from dispatch_core.kernel.scheduling.classes import Classifier
+from dispatch_core.kernel.scheduling.classes import Classifier, SchedulingClass
 from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.policy import Prospects, weight_of
@@ -39,10 +39,21 @@ class FleetView:
         self._old = False
         self._asked: dict[str, int | None] = {}
         self._rates: Rates | None = None
+        self._unfit: set[str] = set()
+        self._former: Outlook | None = None
+        self._due = False
+        self._missed: list[tuple[Ready | None, Ready | None] | Attempt] = []
 
     def forget(self) -> None:
         """Read the store again at the next question."""
-        self._outlook = None
+        self._former, self._outlook = self._outlook or self._former, None
+        if self._rates is not None:
+            self._rates.look_again()
+
+    def begin(self, now: int) -> None:
+        """A batch begins: what the last one did is in the store. Within a batch, nothing is read twice."""
+        self._missed.clear()
+        self._due = self._old and abs(now - self._read_us) > REFRESH_US
 
     def grow_old(self) -> None:
         """Read the store again if what is known is older than ``REFRESH_US``."""
@@ -52,21 +63,23 @@ class FleetView:
         """The engine as last committed, if known."""
         return None if self._outlook is None else self._outlook.engine(engine_id)
 
-    def length(self, job: Job, engine: Engine) -> int | None:
+    def lengths(self, job: Job) -> Callable[[Engine], int | None]:
         """How long (µs) a job would take on an engine; None if the engine would leave it to a better one."""
-        assert self._outlook is not None
-        if self._matcher.elsewhere(job, engine, self._outlook, self._now) is not None:
-            return None
-        return self._matcher.estimate(job, engine, self._outlook).here_us
+        if self._outlook is None:
+            return lambda _engine: 0  # nothing is known: let whoever waits look for itself
+        return self._matcher.lengths(job, self._outlook, self._now)
 
     def outlook(self, transaction: Transaction) -> Outlook:
         """What is known; read from the store the first time."""
         self._now = now = transaction.now()
-        if self._old and abs(now - self._read_us) > REFRESH_US:
-            self._outlook = None
+        if self._due:
+            self._outlook, self._due = None, False
         if self._outlook is None:
             self._outlook = self.fresh_outlook(transaction)
+            self._unfit = self._outlook.passed_over
             self._read_us, self._old = now, False
+            for each in self._missed:  # the store does not know this batch yet
+                self.attempted(each) if isinstance(each, Attempt) else self.moved(*each)
         return self._outlook
 
     def asked(self, engine_id: str, at_us: int | None) -> None:
@@ -79,7 +92,7 @@ class FleetView:
         """An outlook of one's own, read from the store: for questions asked beside the writer."""
         engines = all_engines(transaction)
         rates = self.rates(transaction, engines)
-        outlook = Outlook(rates, lambda wanted, engine: not self._matcher.admits(wanted, engine))
+        outlook = Outlook(rates, self._admits, self._unfit)
         for engine in engines:
             outlook.engine_is(engine)
             outlook.asked(engine.id, self._asked.get(engine.id))
@@ -97,6 +110,9 @@ class FleetView:
             self._rates = learned_rates(transaction, engines, self._classifier)
         return self._rates
 
+    def _admits(self, wanted: SchedulingClass, engine: Engine) -> bool:
+        return not self._matcher.admits(wanted, engine)
+
     def prospects(self, transaction: Transaction, job: Job, now: int, *, fresh: bool) -> Prospects:
         """What a job may expect; ``fresh``: it was submitted just now, and its account is charged."""
         outlook = self.outlook(transaction)
@@ -105,7 +121,7 @@ class FleetView:
         best_us = length_us(units, wanted.nominal_us if rate is None else rate)
         push_us = 0
         if fresh and job.spec.account is not None:
-            push_us = self._accounts.push(job.spec.account, best_us, outlook.slots, now)
+            push_us = self._accounts.push(job.tenant, job.spec.account, best_us, outlook.slots, now)
         routes = outlook.routes(wanted, units, weight_of(job.spec.priority), now)
         open_to = (each for each in routes if self._matcher.routable(job, each.group, outlook))
         return Prospects(best_us=best_us, routes=() if job.pin else open_to, push_us=push_us)
@@ -114,11 +130,15 @@ class FleetView:
 
     def moved(self, before: Ready | None, after: Ready | None) -> None:
         """A job changed its place."""
+        if self._outlook is None or self._due:
+            self._missed.append((before, after))
         if self._outlook is not None and before != after:
             self._outlook.moved(before, after)
 
     def attempted(self, attempt: Attempt) -> None:
         """A job was granted, or its run ended."""
+        if self._outlook is None or self._due:
+            self._missed.append(attempt)
         if self._outlook is None:
             return
         if attempt.ended_us is None:
@@ -128,15 +148,16 @@ class FleetView:
 
     def remember(self, changes: Sequence[Change]) -> None:
         """The batch was written: take over its engines, learn from its runs."""
-        if self._outlook is None:
+        outlook = self._outlook or self._former  # what runs teach is not forgotten with the rest
+        if outlook is None:
             return
         jobs = {change.after.id: change.after for change in changes if isinstance(change.after, Job)}
         for change in changes:
             after = change.after
             if isinstance(after, Engine):
-                self._outlook.engine_is(after)
+                outlook.engine_is(after)
             elif isinstance(after, Attempt) and _completes(change.before, after):
-                self._learn(after, jobs.get(after.job_id), self._outlook)
+                self._learn(after, jobs.get(after.job_id), outlook)
 
     def _learn(self, attempt: Attempt, job: Job | None, outlook: Outlook) -> None:
         engine = outlook.engine(attempt.engine_id)

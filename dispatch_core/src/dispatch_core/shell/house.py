@@ -103,6 +103,7 @@ class House:
         """Drop what memory says of the store: a save failed."""
         self.look_again()
         self.fleet.forget()
+        self.matcher.forget()
 
     def look_again(self) -> None:
         """Another server may have changed the store. The outlook may be behind for a while: nothing rests on it."""

@@ -107,7 +107,7 @@ class Parked:
             return []
         chosen = {id(entry) for each in changes for entry in self._of_engines(each)}
         for job_id, (job, asked) in list(self._offers.items()):
-            entry = self._best_for(job, chosen, asked)
+            entry = None if len(chosen) == len(self._entries) else self._best_for(job, chosen, asked)
             if entry is not None:
                 chosen.add(id(entry))
                 asked.add(id(entry))
@@ -147,18 +147,19 @@ class Parked:
         """The fastest engine that waits, would take such a job, and was neither chosen nor asked yet."""
         assert job.ready is not None
         wanted = self._house.classifier.of(job)
+        length_on = self._house.fleet.lengths(job)
         best: tuple[int, Handed] | None = None
         for entry in self._entries:
-            engine = self._house.fleet.engine(_engine_of(entry))
             if id(entry) in chosen or id(entry) in asked:
                 continue
+            engine = self._house.fleet.engine(_engine_of(entry))
             if job.ready.lane.startswith(ENGINE_LANES) and job.ready.lane != engine_lane(_engine_of(entry)):
                 continue
             if engine is None:
                 return entry  # unknown to memory: let it look for itself
             if self._house.matcher.admits(wanted, engine):
                 continue
-            length = self._house.fleet.length(job, engine)
+            length = length_on(engine)
             if length is not None and (best is None or length < best[0]):
                 best = (length, entry)
         return best[1] if best else None

@@ -66,6 +66,7 @@ class Workspace:
         self.transaction = transaction
         self.house = house
         self.now = transaction.now()
+        house.fleet.begin(self.now)
         self.terms = house.terms()
         self._lock = lock
         self._read: dict[Ref, Record | None] = {}
@@ -224,9 +225,9 @@ class Workspace:
         """
         heads = self.house.heads
         heads.warm(self.transaction, [each for each in heads.unread(self.transaction) if serves(each[0])])
-        for bucket in self._stale:
+        for bucket in [each for each in self._stale if serves(each[0])]:  # the others may not be read yet
             self._firsts[bucket] = next(self._run(bucket, reader), None)
-        self._stale.clear()
+            del self._stale[bucket]
         changed = sorted((rank_of(job), bucket) for bucket, job in self._firsts.items() if job is not None)
         unchanged = (each for each in heads.in_order() if each[1] not in self._firsts)
         for rank, bucket in merge(unchanged, changed) if changed else unchanged:

@@ -76,6 +76,10 @@ class Matcher:
         self._classifier = classifier
         self._verdicts: dict[tuple[str, int], dict[str, tuple[tuple[Reason, ...], int]]] = {}
 
+    def forget(self) -> None:
+        """Ask the rules anew: a batch that was not written may have shown engines as they never were."""
+        self._verdicts.clear()
+
     def admits(self, wanted: SchedulingClass, engine: Engine) -> tuple[Reason, ...]:
         """What keeps a whole class from an engine."""
         return self._verdict(wanted, engine)[0]
@@ -133,11 +137,23 @@ class Matcher:
         here, best = outlook.rate_on(wanted, engine), outlook.best_rate(wanted)
         return Match(wanted, barred, penalty, here, here if best is None else best)
 
-    def elsewhere(self, job: Job, engine: Engine, outlook: Outlook, now: int) -> Route | None:
-        """The group this engine leaves the job to, if it does."""
+    def lengths(self, job: Job, outlook: Outlook, now: int) -> Callable[[Engine], int | None]:
+        """How long (µs) a job would take on an engine that its class may go to; None if that one leaves it to a better one.
+
+        What does not hang on the engine is found out once, for hundreds may be waiting.
+        """
         wanted, units = self._classifier.measured(job)
-        here_us = self.match(wanted, engine, outlook).estimate(units).here_us
-        return self._left_to(job, wanted, units, here_us, _Look(engine, outlook, now))
+        route = outlook.elsewhere(wanted, job, units, now)
+        if route is not None and not self.routable(job, route.group, outlook):
+            route = None
+
+        def length(engine: Engine) -> int | None:
+            here_us = length_us(units, outlook.rate_on(wanted, engine))
+            if route is None or route.group in outlook.groups_of(engine.id):
+                return here_us
+            return None if self._policy.leaves(job, here_us, route) else here_us
+
+        return length
 
     def _left_to(
         self, job: Job, wanted: SchedulingClass, units: float, here_us: int, look: _Look
@@ -194,7 +210,8 @@ class Matcher:
                 look.refused.update({reason.code for reason in misfits})
                 if wanted.limits and class_is_limited(wanted, view):
                     return None  # those behind it wait for the same, wherever they go
-                look.outlook.unfit(job.id)
+                if job.ready is not None and job.ready.lane in look.own_lanes:
+                    look.outlook.unfit(job.id)
                 behind = behind or rest()
                 job = next(behind, None)
                 continue

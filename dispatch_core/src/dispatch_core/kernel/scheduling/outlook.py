@@ -7,7 +7,7 @@ An outlook may be behind or wrong: that changes how good a choice is, never whet
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from attrs import define, field, frozen
@@ -97,7 +97,7 @@ class _Standing:
     def asks(self, now: int) -> bool:
         """Whether others may leave work to it: busy, or asking."""
         asked_us = self.asked_us
-        return self.serves and (self.busy or (asked_us is not None and now - asked_us <= ASKS_WITHIN_US))
+        return self.serves and (self.busy or (asked_us is not None and abs(now - asked_us) <= ASKS_WITHIN_US))
 
 
 @frozen
@@ -112,7 +112,7 @@ class _Capable:
 class Outlook:
     """The fleet, its backlog by group, and its runs. ``admits`` tells whether an engine may run a class."""
 
-    def __init__(self, rates: Rates, admits: Admits) -> None:
+    def __init__(self, rates: Rates, admits: Admits, unfit: Iterable[str] = ()) -> None:
         self.rates = rates
         self._admits = admits
         self._standings: dict[str, _Standing] = {}
@@ -120,8 +120,8 @@ class Outlook:
         self._members: dict[str, list[_Standing]] = {}
         self._capable: dict[str, _Capable] = {}
         self._classes: dict[str, set[str]] = {}
-        self._unfit: set[str] = set()
-        self._spared: dict[str, tuple[int, float]] = {}
+        self.passed_over = set(unfit)
+        self._spared: dict[str, dict[str, tuple[int, float]]] = {}
         self._spared_at = 0
 
     # ----- what happened
@@ -148,13 +148,13 @@ class Outlook:
         """An engine asked for work; None: it may get nothing, whatever there is, and nobody leaves work to it."""
         if (standing := self._standings.get(engine_id)) is not None:
             standing.asked_us = at_us
-            self._spared.pop(engine_id, None)
+            self._moved(standing)
 
     def unfit(self, job_id: str) -> None:
         """An engine of the group a job was routed to could not take it: anybody may."""
-        if len(self._unfit) >= UNFIT_MAX:
-            self._unfit.clear()
-        self._unfit.add(job_id)
+        if len(self.passed_over) >= UNFIT_MAX:
+            self.passed_over.clear()
+        self.passed_over.add(job_id)
 
     def moved(self, before: Ready | None, after: Ready | None) -> None:
         """A job left its place in the ready order, took one, or both."""
@@ -173,13 +173,13 @@ class Outlook:
         """An attempt was granted."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:
             standing.runs[attempt.key] = (attempt.granted_us, attempt.estimate_us or 0)
-            self._spared.pop(attempt.engine_id, None)
+            self._moved(standing)
 
     def ended(self, attempt: Attempt) -> None:
         """An attempt ended."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:
             standing.runs.pop(attempt.key, None)
-            self._spared.pop(attempt.engine_id, None)
+            self._moved(standing)
 
     # ----- what is to be expected
 
@@ -246,9 +246,9 @@ class Outlook:
         assert job.ready is not None
         who, group = self._who(wanted), group_of_lane(job.ready.lane)
         rate = None if group is None else who.groups.get(group)
-        if group is None or rate is None or job.id in self._unfit:
+        if group is None or rate is None or job.id in self.passed_over:
             return None
-        slots, free_in = self._spare(group, who, now)
+        slots, free_in = self._spare(group, wanted.id, who, now)
         if not slots:
             return None
         queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
@@ -258,18 +258,22 @@ class Outlook:
 
     # ----- derived, remembered until something moves
 
-    def _spare(self, group: str, who: _Capable, now: int) -> tuple[int, float]:
-        """How many slots of a group ask for work, and when the next of them is free."""
+    def _moved(self, standing: _Standing) -> None:
+        self._spared.pop(standing.engine.id, None)
+        self._spared.pop(standing.group, None)
+
+    def _spare(self, group: str, class_id: str, who: _Capable, now: int) -> tuple[int, float]:
+        """How many slots of a group ask for work of a class, and when the next of them is free."""
         if now != self._spared_at:
             self._spared.clear()
             self._spared_at = now
-        found = self._spared.get(group)
+        known = self._spared.setdefault(group, {})
+        for_whom = "" if group in who.engines else class_id  # its only member is the same for every class
+        found = known.get(for_whom)
         if found is None:
             asking = [each for each in self._of(group) if each.engine.id in who.engines and each.asks(now)]
             slots = sum(each.engine.profile.slots for each in asking)
-            found = (slots, min((_free_in(each, now) for each in asking), default=0.0))
-            if group in who.engines:  # its only member, so that it is the same for every class
-                self._spared[group] = found
+            found = known[for_whom] = (slots, min((_free_in(each, now) for each in asking), default=0.0))
         return found
 
     def _queue(self, group: str) -> _Queue:

@@ -66,6 +66,12 @@ class Rates:
         self._fleet: dict[str, _Seen] = {}
         self._known: dict[str, dict[str, tuple[int, float]]] = {}
         self._nominal: dict[str, float] = {}
+        self._bases: dict[str, dict[str, tuple[int, float | None]]] = {}
+
+    def look_again(self) -> None:
+        """Look at benchmarks anew: a batch that was not written may have shown engines as they never were."""
+        self._known.clear()
+        self._bases.clear()
 
     def learn(self, engine: Engine, task_class: str, units: float, took_us: int, nominal_us: float) -> None:
         """An attempt of ``units`` took ``took_us`` on this engine; ``nominal_us`` is the kind's guess per unit."""
@@ -74,7 +80,7 @@ class Rates:
         now = log(self.us_per_unit(engine, task_class, nominal_us))
         value = min(log(took_us / units), now + SURPRISE_MAX)
         self._engines.setdefault((engine.id, task_class), _Seen()).add(value, value - now, FORGETTING)
-        off = min(value - log(base_us_per_unit(engine, task_class) or nominal_us), 2.0)
+        off = min(value - log(self._base(engine, task_class) or nominal_us), 2.0)
         self._fleet.setdefault(task_class, _Seen()).add(off, fading=0.98)
         self._known.pop(task_class, None)
         self._nominal[task_class] = nominal_us
@@ -88,7 +94,7 @@ class Rates:
         return found[1]
 
     def _expected(self, engine: Engine, task_class: str, nominal_us: float) -> float:
-        base = base_us_per_unit(engine, task_class) or nominal_us
+        base = self._base(engine, task_class) or nominal_us
         fleet, own = self._fleet.get(task_class), self._engines.get((engine.id, task_class))
         if fleet is None:
             return base
@@ -102,6 +108,14 @@ class Rates:
         learned = [name for engine_id, name in tuple(self._engines) if engine_id == engine.id]
         names = sorted({*learned, *(cell.task_class for cell in engine.profile.benchmarks)})
         return [self.rate(engine, name, self._nominal.get(name, SECOND_US)) for name in names]
+
+    def _base(self, engine: Engine, task_class: str) -> float | None:
+        """Remembered, for it is looked for among up to 500 benchmarks."""
+        known = self._bases.setdefault(task_class, {})
+        found = known.get(engine.id)
+        if found is None or found[0] != engine.version:
+            found = known[engine.id] = (engine.version, base_us_per_unit(engine, task_class))
+        return found[1]
 
     def rate(self, engine: Engine, task_class: str, nominal_us: float) -> Rate:
         """What is known, with its spread."""
