@@ -44,6 +44,8 @@ class Route:
     """Weight (jobs of priority 0 weigh 1) queued there with less weight per length, over the slots."""
     backlog_us: float
     """Running remainder and all queued work, over the slots."""
+    free_us: float = 0.0
+    """Until the next slot is free, whoever is to have it; only where a job waits already."""
 
 
 @define
@@ -254,7 +256,7 @@ class Outlook:
         queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
         wait_us = free_in + queue.ahead(level) / 2 / slots
         here_us = length_us(units, rate)
-        return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0)
+        return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0, free_in)
 
     # ----- derived, remembered until something moves
 

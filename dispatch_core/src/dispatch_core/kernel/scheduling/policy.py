@@ -148,13 +148,13 @@ class MakespanPolicy:
         return place_at(job, wanted, est_us, order_key=key, group=route.group if route else None)
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
-        """The key: whoever may take it takes the longest."""
+        """The key, and what is lost by running it here instead of where it is fastest."""
         assert job.ready is not None
-        return job.ready.order_key
+        return job.ready.order_key + max(estimate.here_us - estimate.best_us, 0)
 
     def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
-        """If the group it is routed to would end it sooner."""
-        return here_us > elsewhere.wait_us + elsewhere.here_us
+        """If the group it is routed to would end it sooner, were it next there."""
+        return here_us > elsewhere.free_us + elsewhere.here_us
 
 
 @frozen
