@@ -42,18 +42,22 @@ def test_one_signature_is_one_class(one: JobSpec, other: JobSpec) -> None:
     def signature(each: JobSpec) -> tuple[object, ...]:
         large = (each.size.size_bytes or 0) >= 1_000_000_000
         terms = frozenset({*each.requirements, f"codec has {each.parameters['codec']}"})
-        return (terms, TRANSCODE.measure(each)[0], large)
+        return (terms, TRANSCODE.measure(each)[0], large, frozenset(each.limits))
 
     assert (class_of(one) == class_of(other)) is (signature(one) == signature(other))
 
 
 @given(some.job_specs(), st.randoms(use_true_random=False))
 def test_the_order_of_terms_does_not_matter(job_spec: JobSpec, random: Random) -> None:
-    """Nor how often one is said; priority, limits and exact size are not the class's either."""
+    """Nor how often one is said, nor that of limits; priority, retries and exact size are not the class's at all."""
     texts = list(job_spec.requirements) * 2
     random.shuffle(texts)
     twin = JobSpec(
-        parameters=job_spec.parameters, size=job_spec.size, requirements=tuple(texts), note="another"
+        parameters=job_spec.parameters,
+        size=job_spec.size,
+        requirements=tuple(texts),
+        limits=job_spec.limits[::-1],
+        note="another",
     )
     assert class_of(twin) == class_of(job_spec)
     assert class_of(twin, "t") != class_of(twin, "u")

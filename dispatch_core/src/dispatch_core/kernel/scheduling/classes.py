@@ -85,7 +85,8 @@ class Classifier:
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))
         large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes
-        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large, spec.pool, spec.limits)
+        limits = tuple(sorted(spec.limits, key=lambda use: use.key)) if spec.limits else ()
+        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large, spec.pool, limits)
         found = self._classes.get(signature)
         if found is None:
             if len(self._classes) >= _REMEMBERED_MAX:
