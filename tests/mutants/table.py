@@ -20,6 +20,7 @@ ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
 COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py", "tests/http/test_logs.py"
 VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
 BLAME, FAILURES = "tests/core/kernel/test_blame.py", "tests/core/shell/test_failures.py"
+BREAKER, QUARANTINE = "tests/core/kernel/test_quarantine.py", "tests/core/shell/test_quarantine.py"
 LADDER = "tests/core/kernel/test_ladder.py"
 LAWS = "tests/core/storage/test_laws.py"
 SIMULATION = "dispatch_core/simulation"
@@ -73,7 +74,7 @@ MUTANTS: Sequence[Mutant] = (
            "self._counters[after.tenant, after.state.value] += 1",
            "self._counters[after.tenant, after.state.value] += after.state.value != 'cancelled'", (SUBMIT,)),
     Mutant("slots ignored", f"{SHELL}/handlers/work.py",
-           "engine.profile.slots - workspace.open_count(engine.id)", "engine.profile.slots", (CHOICE,)),
+           "engine.slots - workspace.open_count(engine.id)", "engine.slots", (CHOICE,)),
     Mutant("priority inverted", f"{KERNEL}/scheduling/policy.py",
            "2.0 ** max(-4, min(8, priority))", "2.0 ** -max(-4, min(8, priority))", (POLICIES,)),
     Mutant("overtaking without a bound", f"{KERNEL}/scheduling/policy.py",
@@ -135,6 +136,18 @@ MUTANTS: Sequence[Mutant] = (
            "if each.failure_class in TELLING]", "if each.failure_class]", (BLAME,)),
     Mutant("one engine makes poison", f"{KERNEL}/blame.py",
            "others = tuple(each for each in known if each.engine_id != engine_id)", "others = known", (BLAME,)),
+    Mutant("the last engine is taken out", f"{SHELL}/handlers/trust.py",
+           "isinstance(each := workspace.get(ref), Engine) and each.serves", "True", (QUARANTINE,)),
+    Mutant("what only one engine can do does not protect it", f"{SHELL}/handlers/trust.py",
+           " or _needed(engine, workspace):", ":", (QUARANTINE,)),
+    Mutant("bad data is held against engines", f"{SHELL}/handlers/trust.py",
+           "        and not fault_of_data(job, engine.id)\n", "", (QUARANTINE,)),
+    Mutant("a trial lets everything through", f"{VOCABULARY}/engines.py",
+           "return self.profile.slots if self.quarantine is None else 1", "return self.profile.slots", (QUARANTINE,)),
+    Mutant("former failures outlive a quarantine", f"{KERNEL}/fleet.py",
+           "quarantine=None, trusted_us=at_us)", "quarantine=None)", (QUARANTINE,)),
+    Mutant("one silence counts for every lease", f"{KERNEL}/quarantine.py",
+           "silent_us - at_us <= breaker.silence_us", "silent_us < at_us", (BREAKER,)),
     Mutant("a job stays with engines that cannot take it", f"{KERNEL}/scheduling/outlook.py",
            "or rate is None or job.id in self.passed_over", "or rate is None", (ROUTES,)),
     Mutant("a job stays with engines that do not ask", f"{KERNEL}/scheduling/outlook.py",

@@ -128,6 +128,14 @@ class _Stats:
         for seen, count in stats.engines.items():
             engines.add_metric([seen], count)
         yield engines
+        wanted = GaugeMetricFamily(
+            "dispatch_engines_wanted",
+            "Engines that have not left by what is wanted of them.",
+            labels=["wanted"],
+        )
+        for state, count in stats.wanted.items():
+            wanted.add_metric([state], count)
+        yield wanted
         yield GaugeMetricFamily("dispatch_jobs_accepted", "Jobs ever accepted.", value=stats.accepted)
 
 

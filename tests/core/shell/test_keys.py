@@ -371,6 +371,7 @@ TIME = {
     "EndAttempt",
     "FireTimer",
     "CheckEngine",
+    "ProbeEngine",
     "PruneReceipt",
 }
 

@@ -21,6 +21,8 @@ IDLE_S: Final = 0.25
 EARLY_S: Final = 1.0
 """A "nothing" that comes sooner than this was not waited for: the server had no room for one more who waits."""
 POLL_S_MAX: Final = 2.0
+CLAIMS: Final = ("active", "quarantined")
+"""Wanted states in which to ask for work: one that is quarantined gets a job when it is to be tried again."""
 
 
 class Claimer:
@@ -72,7 +74,7 @@ class Claimer:
 
     def _main(self) -> None:
         while not self._leaving.is_set() and not self._session.replaced.is_set():
-            if self._session.wanted != "active":
+            if self._session.wanted not in CLAIMS:
                 self._leaving.wait(IDLE_S)
             elif self._hand.await_room(IDLE_S):
                 self._claim()

@@ -12,15 +12,27 @@ from dispatch_core.vocabulary.commands import (
     Deregister,
     EngineCommand,
     Heartbeat,
+    ProbeEngine,
     Register,
     ReportBenchmark,
     SetWanted,
 )
-from dispatch_core.vocabulary.engines import Benchmark, Engine, EnginePulse, Profile, Seen, Wanted
+from dispatch_core.vocabulary.engines import (
+    Benchmark,
+    Engine,
+    EnginePulse,
+    Profile,
+    Quarantine,
+    Seen,
+    Wanted,
+)
 from dispatch_core.vocabulary.errors import FieldProblem, SessionReplacedError, UnknownEngineError
 from dispatch_core.vocabulary.events import (
     EngineBenchmarked,
     EngineEvent,
+    EngineHealed,
+    EngineProbed,
+    EngineQuarantined,
     EngineRegistered,
     EngineSeen,
     EngineWanted,
@@ -74,6 +86,8 @@ def decide_engine(
         case CheckEngine():
             overdue = silence is not None and silence is not engine.seen
             return (EngineSeen(seen=silence, reason="missed heartbeats"),) if overdue and silence else ()
+        case ProbeEngine():
+            return (EngineProbed(),) if engine.due_us is not None else ()
         case _:
             assert_never(command)
 
@@ -112,8 +126,14 @@ def evolve_engine(engine: Engine | None, event: EngineEvent, at_us: int) -> Engi
     match event:
         case EngineSeen():
             return attrs.evolve(engine, seen=event.seen)
-        case EngineWanted():
-            return attrs.evolve(engine, wanted=event.wanted)
+        case EngineWanted() | EngineHealed():
+            return _trusted(engine, event, at_us)
+        case EngineQuarantined():
+            trial = Quarantine(probe_at_us=event.probe_at_us, wait_us=event.wait_us)
+            return attrs.evolve(engine, wanted=event.wanted, quarantine=trial)
+        case EngineProbed():
+            assert engine.quarantine is not None
+            return attrs.evolve(engine, quarantine=attrs.evolve(engine.quarantine, probing=True))
         case EngineBenchmarked():
             return attrs.evolve(engine, profile=_with_benchmarks(engine.profile, event))
         case _:
@@ -141,6 +161,13 @@ def _registered(engine: Engine | None, event: EngineRegistered, at_us: int) -> E
         seen=Seen.LIVE,
         updated_us=max(at_us, engine.updated_us),
     )
+
+
+def _trusted(engine: Engine, event: EngineWanted | EngineHealed, at_us: int) -> Engine:
+    """What somebody says of a quarantined engine ends its quarantine, with all that led to it."""
+    if engine.quarantine is None:
+        return attrs.evolve(engine, wanted=event.wanted)
+    return attrs.evolve(engine, wanted=event.wanted, quarantine=None, trusted_us=at_us)
 
 
 def _with_benchmarks(profile: Profile, event: EngineBenchmarked) -> Profile:

@@ -22,7 +22,7 @@ from dispatch_core.shell.wire import to_plain
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
 from dispatch_core.vocabulary.clock import SECOND_US, from_datetime, to_datetime
 from dispatch_core.vocabulary.commands import Edit
-from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile
+from dispatch_core.vocabulary.engines import Engine, EnginePulse, HeartbeatAnswer, Profile, Quarantine
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
 from dispatch_core.vocabulary.jobs import ATTEMPTS_MAX, Deadline, Job, JobError, JobSize, JobSpec, Wish
 from dispatch_core.vocabulary.keys import Key
@@ -331,6 +331,11 @@ def window_form(window: Window) -> Form:
     }
 
 
+def _quarantine_form(trial: Quarantine) -> Form:
+    wait_s = trial.wait_us / SECOND_US
+    return {"probe_at": instant(trial.probe_at_us), "wait_s": wait_s, "probing": trial.probing}
+
+
 def engine_form(
     engine: Engine,
     pulse: EnginePulse | None,
@@ -343,6 +348,7 @@ def engine_form(
         "id": engine.id,
         "seen": engine.seen.value,
         "wanted": _all(engine.wanted) | {"state": engine.wanted.state.value},
+        "quarantine": None if engine.quarantine is None else _quarantine_form(engine.quarantine),
         "session": engine.session,
         "version": engine.version,
         "kinds": list(engine.profile.kinds),

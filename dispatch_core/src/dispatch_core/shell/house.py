@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 
+from dispatch_core.kernel.quarantine import Breaker
 from dispatch_core.kernel.retry import RetryPolicy
 from dispatch_core.kernel.scheduling.accounts import Accounts
 from dispatch_core.kernel.scheduling.classes import Classifier
@@ -83,6 +84,17 @@ class House:
             attempts_cap=settings.attempts_cap,
             poison_engines=settings.poison_engines,
             retry=self.retry,
+        )
+
+    def breaker(self) -> Breaker:
+        """When engines are quarantined, and how they are tried again."""
+        settings = self.settings
+        return Breaker(
+            failures=settings.quarantine_failures,
+            window_us=to_us(settings.quarantine_window_s),
+            probe_us=to_us(settings.quarantine_probe_s),
+            probe_max_us=to_us(settings.quarantine_probe_max_s),
+            silence_us=to_us(settings.lease_ttl_s),
         )
 
     def place(self, job: Job, transaction: Transaction, now: int, *, fresh: bool = False) -> Ready | None:

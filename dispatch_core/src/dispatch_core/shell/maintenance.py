@@ -18,7 +18,14 @@ from dispatch_core.shell.house import House
 from dispatch_core.shell.purging import PurgeReport, purge, purgeable, retention_of
 from dispatch_core.shell.strays import Strays
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
-from dispatch_core.vocabulary.commands import CheckEngine, Command, EndAttempt, FireTimer, PruneReceipt
+from dispatch_core.vocabulary.commands import (
+    CheckEngine,
+    Command,
+    EndAttempt,
+    FireTimer,
+    ProbeEngine,
+    PruneReceipt,
+)
 from dispatch_core.vocabulary.context import CLOCKWORK, Context
 from dispatch_core.vocabulary.denials import PurgeDenials, WriteDenials
 from dispatch_core.vocabulary.errors import DispatchError, InvariantError, StorageError
@@ -58,6 +65,7 @@ def _attempt(ref: Ref) -> Command:
 _WORK: dict[RecordType, Callable[[Ref], Command]] = {
     RecordType.ATTEMPT: _attempt,
     RecordType.JOB: lambda ref: FireTimer(job_id=ref[1]),
+    RecordType.ENGINE: lambda ref: ProbeEngine(engine_id=ref[1]),
     RecordType.PULSE: lambda ref: CheckEngine(engine_id=ref[1]),
     RecordType.WINDOW: lambda ref: ExpireWindow(window_id=ref[1]),
     RecordType.DENIALS: lambda ref: PurgeDenials(key=ref[1]),
@@ -106,7 +114,7 @@ class Maintenance:
         return TickReport(
             attempts=done[RecordType.ATTEMPT],
             timers=done[RecordType.JOB],
-            engines=done[RecordType.PULSE] + done[RecordType.WINDOW],
+            engines=done[RecordType.PULSE] + done[RecordType.WINDOW] + done[RecordType.ENGINE],
             receipts=done[RecordType.RECEIPT],
             purged=purged,
             # A full pass that did nothing has nothing to follow: its work waits for something else.

@@ -27,7 +27,7 @@ from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.bounds import problems_of, step
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.denials import OPERATORS_TRAIL
-from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen
+from dispatch_core.vocabulary.engines import Engine, EnginePulse, Seen, WantedState
 from dispatch_core.vocabulary.errors import (
     AmbiguousIdError,
     FieldProblem,
@@ -67,6 +67,8 @@ class Stats:
     engines: Mapping[str, int]
     accepted: int
     purged: int
+    wanted: Mapping[str, int]
+    """Engines that have not left, by what is wanted of them."""
 
     @property
     def identity_holds(self) -> bool:
@@ -294,7 +296,7 @@ def _ahead(snapshot: Transaction, house: House, context: Context, found: Job) ->
 def preview(snapshot: Transaction, house: House, context: Context, engine_id: str) -> ClaimExplanation:
     """What a claim by this engine would see now."""
     status = engine(snapshot, house, context, engine_id)
-    free = status.engine.profile.slots - len(status.attempts)
+    free = status.engine.slots - len(status.attempts)
     own = engine_lane(engine_id)
     buckets = [each for each in snapshot.buckets() if each[0] == own or not each[0].startswith(ENGINE_LANES)]
     heads = snapshot.heads(buckets, house.settings.head_rows_max)
@@ -307,7 +309,7 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
         return explanation
     busy = Reason(
         "busy",
-        f"{len(status.attempts)} of {status.engine.profile.slots} slots are taken",
+        f"{len(status.attempts)} of {status.engine.slots} slots are taken",
         "wait, or more slots",
     )
     return attrs.evolve(explanation, reasons=(busy,), chosen=None)
@@ -338,4 +340,8 @@ def _stats(snapshot: Transaction, context: Context) -> Stats:
         engines={seen.value: sum(each.seen is seen for each in mine) for seen in Seen},
         accepted=counted.get(ACCEPTED, 0),
         purged=counted.get(PURGED, 0),
+        wanted={
+            state.value: sum(each.wanted.state is state and each.seen is not Seen.LEFT for each in mine)
+            for state in WantedState
+        },
     )

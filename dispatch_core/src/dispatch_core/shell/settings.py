@@ -34,6 +34,10 @@ class Settings:
     give_backs_max: Annotated[int, Bound(0, 1_000)] = 16
     attempts_cap: Annotated[int, Bound(1, ATTEMPTS_MAX)] = ATTEMPTS_MAX
     poison_engines: Annotated[int, Bound(0, FAILED_ON_MAX)] = 3
+    quarantine_failures: Annotated[int, Bound(0, 100)] = 5
+    quarantine_window_s: Annotated[float, Bound(1, 30 * 86_400)] = 600.0
+    quarantine_probe_s: Annotated[float, Bound(1, 30 * 86_400)] = 300.0
+    quarantine_probe_max_s: Annotated[float, Bound(1, 30 * 86_400)] = 4 * 3_600.0
     receipt_ttl_s: Annotated[float, Bound(60, 366 * 86_400)] = 7 * 86_400.0
     tick_s: Annotated[float, Bound(0.01, 60)] = 0.5
     tick_rows_max: Annotated[int, Bound(1, 10_000)] = 500

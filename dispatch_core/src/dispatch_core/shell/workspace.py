@@ -78,6 +78,7 @@ class Workspace:
         self._jobs: dict[str, Job | None] = {}
         self._running = Running(transaction, self._jobs)
         self._scarce: dict[str, list[Ref]] = {}
+        self.recent: dict[str, Mapping[str, Attempt]] = {}
         self._history: list[Recorded] = []
         self._forgotten: list[Ref] = []
         self._counters: Counter[tuple[str, str]] = Counter()
@@ -207,6 +208,10 @@ class Workspace:
         found = [self.get((RecordType.ATTEMPT, key)) for key in self._open[engine_id]]
         attempts = [attempt for attempt in found if isinstance(attempt, Attempt)]
         return sorted(attempts, key=lambda attempt: (attempt.granted_us, attempt.key))
+
+    def records(self) -> Iterator[Record]:
+        """Every record this batch has read or made, as it sees them."""
+        return (each for each in self._current.values() if each is not None)
 
     def buckets(self) -> Iterator[Bucket]:
         """Where jobs wait, and where this batch has let some wait; those of both come twice."""

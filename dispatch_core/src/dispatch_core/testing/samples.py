@@ -16,6 +16,7 @@ from dispatch_core.vocabulary.engines import (
     Engine,
     EnginePulse,
     Profile,
+    Quarantine,
     Seen,
     Wanted,
     WantedState,
@@ -182,7 +183,8 @@ _FULL_ATTEMPT = an_attempt(
     ended_us=0, outcome=Outcome.NO_PROGRESS, reported="", error=_ERROR, usage=_JSON,
 )  # fmt: skip
 _FULL_ENGINE = an_engine(
-    wanted=Wanted(WantedState.QUARANTINED, NASTY_TEXT, "a"), seen=Seen.LEFT,
+    wanted=Wanted(WantedState.QUARANTINED, NASTY_TEXT, "a"), seen=Seen.LEFT, trusted_us=INT_MAX,
+    quarantine=Quarantine(probe_at_us=5, wait_us=6, probing=True),
     profile=Profile(
         kinds=("a", "b"), slots=3, size_bytes_max=4, version="v",
         facts={"t": NASTY_TEXT, "n": 1.5, "i": 2, "b": True, "s": ("x", "y"), "none": ()},

@@ -78,3 +78,8 @@ def from_datetime(instant: datetime) -> int:
     if instant.tzinfo is None:
         raise ValueError("a datetime needs a time zone, for example datetime.now(UTC)")
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def clock_text(instant_us: int) -> str:
+    """An instant for people, to the second: ``2030-01-31T12:00:00Z``."""
+    return to_datetime(instant_us).isoformat(timespec="seconds").replace("+00:00", "Z")

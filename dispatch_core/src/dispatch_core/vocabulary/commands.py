@@ -352,6 +352,13 @@ class CheckEngine:
 
 
 @frozen(kw_only=True)
+class ProbeEngine:
+    """The time has come to try a quarantined engine again."""
+
+    engine_id: EngineId
+
+
+@frozen(kw_only=True)
 class PruneReceipt:
     """A receipt has expired; it goes unless its job still lives."""
 
@@ -402,7 +409,7 @@ JobReport = Renew | ReportProgress | Complete | Fail | GiveBack
 JobControl = Update | Cancel | Hold | Release | Assign | Requeue | Delete | Restore
 JobTimer = EndAttempt | FireTimer
 JobCommand = Grant | JobReport | JobControl | JobTimer
-EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine
+EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark | CheckEngine | ProbeEngine
 KeyCommand = CreateKey | RevokeKey | RotateKey
 Command = (
     Submit

@@ -45,6 +45,17 @@ class Wanted:
 
 
 @frozen(kw_only=True)
+class Quarantine:
+    """An engine that was taken out because it failed job after job. From ``probe_at_us`` on it is tried again:
+    one job at a time is let through (``probing``). If that fails, it waits twice ``wait_us``.
+    """
+
+    probe_at_us: int
+    wait_us: int
+    probing: bool = False
+
+
+@frozen(kw_only=True)
 class Benchmark:
     """One measured cell: units (media seconds) per second for one task class, one job running."""
 
@@ -67,7 +78,10 @@ class Profile:
 
 @frozen(kw_only=True)
 class Engine:
-    """A machine's process that executes jobs, as last decided. Changes only by events: version + 1 each."""
+    """A machine's process that executes jobs, as last decided. Changes only by events: version + 1 each.
+
+    What it failed before ``trusted_us``, when its last quarantine ended, is not held against it.
+    """
 
     record_type: ClassVar[str] = "engine"
 
@@ -80,6 +94,8 @@ class Engine:
     wanted: Wanted
     registered_us: int
     updated_us: int
+    quarantine: Quarantine | None = None
+    trusted_us: int = 0
 
     @property
     def key(self) -> str:
@@ -88,8 +104,19 @@ class Engine:
 
     @property
     def due_us(self) -> int | None:
-        """Engines have no timer of their own; their pulse has."""
-        return None
+        """When a quarantined engine is tried again. Of its silence its pulse speaks."""
+        trial = self.quarantine
+        return None if trial is None or trial.probing else trial.probe_at_us
+
+    @property
+    def serves(self) -> bool:
+        """Whether it shows life and nobody has taken it out of service."""
+        return self.seen is Seen.LIVE and self.wanted.state is WantedState.ACTIVE
+
+    @property
+    def slots(self) -> int:
+        """How many jobs it may have now: one while it is quarantined."""
+        return self.profile.slots if self.quarantine is None else 1
 
 
 @frozen(kw_only=True)

@@ -283,6 +283,28 @@ class EngineWanted:
 
 
 @frozen(kw_only=True)
+class EngineQuarantined:
+    """The engine failed job after job that others could do, or failed its trial; the next trial is due."""
+
+    wanted: Wanted
+    probe_at_us: int
+    wait_us: int
+
+
+@frozen(kw_only=True)
+class EngineProbed:
+    """One job at a time is let through, to see whether a quarantined engine has healed."""
+
+
+@frozen(kw_only=True)
+class EngineHealed:
+    """The quarantine is over."""
+
+    wanted: Wanted
+    reason: str
+
+
+@frozen(kw_only=True)
 class EngineBenchmarked:
     """Measured speeds arrived."""
 
@@ -340,7 +362,15 @@ JobEvent = (
     | JobRestored
     | TimerRestamped
 )
-EngineEvent = EngineRegistered | EngineSeen | EngineWanted | EngineBenchmarked
+EngineEvent = (
+    EngineRegistered
+    | EngineSeen
+    | EngineWanted
+    | EngineBenchmarked
+    | EngineQuarantined
+    | EngineProbed
+    | EngineHealed
+)
 KeyEvent = KeyCreated | KeyRotated | KeyRevoked
 PurgeEvent = JobPurged
 """What happens to a job's record as a whole: no job comes after it."""

@@ -275,6 +275,15 @@ class Windows:
     windows: tuple[Window, ...]
 
 
+@frozen
+class Quarantine:
+    """When a quarantined engine is tried again, and how long it had to wait; while probing, one job is let through."""
+
+    probe_at: Instant
+    wait_s: float
+    probing: bool
+
+
 @frozen(kw_only=True)
 class Engine:
     """A machine's process that executes jobs, its last sign of life, and what it runs."""
@@ -282,6 +291,7 @@ class Engine:
     id: str
     seen: Seen
     wanted: Wanted
+    quarantine: Quarantine | None
     session: str
     version: int
     kinds: tuple[str, ...]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dispatch_core.kernel.scheduling.explanation import Reason
 from dispatch_core.kernel.scheduling.rules.rule import EngineView
-from dispatch_core.vocabulary.clock import SECOND_US, to_datetime
+from dispatch_core.vocabulary.clock import SECOND_US, clock_text
 
 
 def in_maintenance(view: EngineView) -> Reason | None:
@@ -14,7 +14,7 @@ def in_maintenance(view: EngineView) -> Reason | None:
     for window in view.windows:
         if window.open_at(view.now_us):
             why = f": {window.reason}" if window.reason else ""
-            until = _clock(window.until_us)
+            until = clock_text(window.until_us)
             mend = f"wait until {until}, or end the window {window.id}"
             return Reason("maintenance-window", f"is in maintenance until {until}{why}", mend, volatile=True)
     return None
@@ -28,12 +28,8 @@ def closing(view: EngineView, here_us: int) -> Sequence[Reason]:
         return [now]
     for window in view.windows:
         if view.now_us < window.from_us < view.now_us + here_us:
-            begin, until = _clock(window.from_us), _clock(window.until_us)
+            begin, until = clock_text(window.from_us), clock_text(window.until_us)
             message = f"would take {here_us / SECOND_US:.0f} s, and maintenance begins at {begin}"
             mend = f"wait until {until}, or end the window {window.id}"
             return [Reason("maintenance-window", message, mend, volatile=True)]
     return ()
-
-
-def _clock(instant_us: int) -> str:
-    return to_datetime(instant_us).isoformat(timespec="seconds").replace("+00:00", "Z")

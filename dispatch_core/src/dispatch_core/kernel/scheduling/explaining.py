@@ -87,7 +87,7 @@ class _Question:
         """One engine's reasons: what it lacks, then slots, then rank."""
         reasons = list(self.matcher.reasons(self.job, view, self.outlook))
         estimate = self.matcher.estimate(self.job, view.engine, self.outlook).here_us / SECOND_US
-        slots = view.engine.profile.slots
+        slots = view.engine.slots
         if taken >= slots:
             reasons.append(Reason("busy", f"{taken} of {slots} slots are taken", "wait, or add slots"))
         elif not reasons and self.job.ready is not None:

@@ -17,7 +17,7 @@ from dispatch_core.kernel.scheduling.levels import LEVELS, WEIGHT_UNITS, level_a
 from dispatch_core.kernel.scheduling.rates import Rates, length_us
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import SECOND_US
-from dispatch_core.vocabulary.engines import Engine, Seen, WantedState
+from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.ids import crockford
 from dispatch_core.vocabulary.jobs import Job, Ready, group_of_lane
 
@@ -90,7 +90,7 @@ class _Standing:
 
     @property
     def serves(self) -> bool:
-        return self.engine.seen is Seen.LIVE and self.engine.wanted.state is WantedState.ACTIVE
+        return self.engine.serves
 
     @property
     def busy(self) -> bool:
@@ -208,6 +208,11 @@ class Outlook:
     def serving(self, wanted: SchedulingClass) -> Iterator[Engine]:
         """The engines in service that may run a class, by id."""
         return (self._standings[engine_id].engine for engine_id in self._who(wanted).engines)
+
+    def alone(self, engine: Engine) -> bool:
+        """Whether no other engine of its tenant is in service."""
+        others = (each.engine for each in self._standings.values() if each.serves)
+        return all(other.id == engine.id or other.tenant != engine.tenant for other in others)
 
     def best_rate(self, wanted: SchedulingClass) -> float | None:
         """µs per unit of a class on the fastest live engine that may run it; None if there is none."""

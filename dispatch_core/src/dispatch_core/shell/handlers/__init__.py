@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dispatch_core.shell.handlers import denials, engines, jobs, keys, limits, pools, time, windows, work
+from dispatch_core.shell.handlers import (
+    denials,
+    engines,
+    jobs,
+    keys,
+    limits,
+    pools,
+    time,
+    trust,
+    windows,
+    work,
+)
 from dispatch_core.shell.handlers.handler import Handler
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.denials import PurgeDenials, WriteDenials
@@ -23,6 +34,7 @@ HANDLERS: Mapping[type, Handler] = {
     c.SetWanted: engines.CHANGE,
     c.ReportBenchmark: engines.CHANGE,
     c.CheckEngine: engines.CHECK,
+    c.ProbeEngine: trust.PROBE,
     c.CreateKey: keys.CREATE,
     c.RevokeKey: keys.CHANGE,
     c.RotateKey: keys.CHANGE,

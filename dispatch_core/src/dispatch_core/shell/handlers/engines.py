@@ -9,6 +9,7 @@ import attrs
 from dispatch_core.kernel.fleet import decide_engine, silence_of, unfit_task_classes
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
+from dispatch_core.shell.handlers.trust import judge
 from dispatch_core.shell.handlers.work import beat_engine, lease_status, named_attempt, report_refs
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import LeaseStatus
@@ -84,6 +85,7 @@ def _end_sessions(engine_id: str, but: str | None, workspace: Workspace) -> None
         command = EndAttempt(job_id=job.id, number=attempt.number, cause="session-ended")
         decision = decide(job, attempt, command, workspace.now, workspace.terms)
         workspace.decided(job, decision, CLOCKWORK)
+        judge(workspace.attempt(job.id, attempt.number), workspace)
 
 
 def _session_refs(command: Register | Deregister, workspace: Workspace) -> Collection[Ref]:

@@ -11,6 +11,7 @@ from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.retention import purge
 from dispatch_core.shell.handlers.handler import Handler, Phase, job_ref
 from dispatch_core.shell.handlers.jobs import live_attempt_refs, room_for_classes
+from dispatch_core.shell.handlers.trust import judge
 from dispatch_core.shell.workspace import Workspace, attempt_refs
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
@@ -36,6 +37,8 @@ def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspac
         _falling(job, each, workspace) if isinstance(each, JobFellBack) else each for each in decision.events
     )
     workspace.decided(job, attrs.evolve(decision, events=events), context)
+    if isinstance(command, EndAttempt) and events:
+        judge(workspace.attempt(job.id, number), workspace)
     return bool(decision.events or decision.pulse)
 
 

@@ -13,6 +13,7 @@ from dispatch_core.kernel.limits import spent
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
+from dispatch_core.shell.handlers.trust import judge
 from dispatch_core.shell.poolview import LazyRooms
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, attempt_key
@@ -66,11 +67,14 @@ def _report(command: JobReport, context: Context, workspace: Workspace) -> Attem
     job = workspace.job(command.job_id, context)
     attempt = named_attempt(workspace, job, command.token, command.engine_id)
     command = storable(command)
-    job = workspace.decided(job, decide(job, attempt, command, workspace.now, workspace.terms), context)
+    decision = decide(job, attempt, command, workspace.now, workspace.terms)
+    job = workspace.decided(job, decision, context)
     after = workspace.attempt(job.id, attempt.number)
     assert after is not None
     if isinstance(command, (Renew, ReportProgress)):
         return lease_status(job, after)
+    if decision.events:
+        judge(after, workspace)
     return after
 
 
@@ -111,7 +115,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     if engine.seen is not Seen.LIVE and not command.waited:  # asking for work is a sign of life
         engine = workspace.engine_happened(engine, EngineSeen(seen=Seen.LIVE, reason="claim"), context)
         beat_engine(engine, workspace)
-    free = engine.profile.slots - workspace.open_count(engine.id)
+    free = engine.slots - workspace.open_count(engine.id)
     windows = workspace.house.windows_of(workspace.transaction, engine, workspace.now)
     closed = any(window.open_at(workspace.now) for window in windows)
     workspace.house.fleet.asked(engine.id, None if closed else workspace.now)
