@@ -12,6 +12,7 @@ from attrs import frozen
 
 KERNEL, SHELL, VOCABULARY = (f"dispatch_core/{room}" for room in ("kernel", "shell", "vocabulary"))
 ROUTES = "tests/core/scheduling/test_routes.py"
+OVERTAKING, RATES = "tests/core/scheduling/test_overtaking.py", "tests/core/scheduling/test_rates.py"
 TABLE, CHOICE = "tests/core/kernel/test_table.py", "tests/core/scheduling/test_choice.py"
 ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
     f"tests/core/shell/test_{name}.py"
@@ -80,6 +81,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("overtaking without a bound", f"{KERNEL}/scheduling/policy.py",
            "min(self.kappa * prospects.best_us / weight, self.cap_s * SECOND_US)",
            "self.kappa * prospects.best_us / weight", (POLICIES,)),
+    Mutant("no bound on engines that are slow", f"{KERNEL}/scheduling/policy.py",
+           "min(job.ready.order_key + round(max(regret, 0.0)), latest)", "job.ready.order_key + round(max(regret, 0.0))",
+           (OVERTAKING,)),
+    Mutant("estimates forget the benchmark", f"{KERNEL}/scheduling/rates.py",
+           "prior = log(base) + fleet.total", "prior = log(nominal_us) + fleet.total", (RATES,)),
+    Mutant("a straggler condemns its engine", f"{KERNEL}/scheduling/rates.py",
+           "min(log(took_us / units), now + SURPRISE_MAX)", "log(took_us / units)", (RATES,)),
     Mutant("preferences ignored", f"{KERNEL}/scheduling/matcher.py",
            "self._policy.lateness(job, estimate) + match.penalty_us", "self._policy.lateness(job, estimate)", (CHOICE,)),
     Mutant("verdicts outlive the profile", f"{KERNEL}/scheduling/matcher.py",

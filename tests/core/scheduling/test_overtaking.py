@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import define, field, frozen
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -158,3 +159,34 @@ def test_nobody_is_overtaken_by_more_than_the_cap(
             fleet.clock.advance(2.0)
             fleet.work()
     event(f"overtakings: {min(fleet.overtakings, 3)}")
+
+
+def a_job(name: str, length: float, priority: int = 0) -> JobSpec:
+    """Work of a class."""
+    return JobSpec(
+        kind="work", parameters={"class": name, "length": length, "took_s": 1.0}, priority=priority
+    )
+
+
+@pytest.mark.parametrize(("urgent", "caps"), [(False, (0, 1)), (True, (1, 2))])
+def test_what_waits_for_a_slow_engine_is_served_within_the_law(urgent: bool, caps: tuple[int, int]) -> None:
+    """A job that only a slow engine will soon take, against short ones that arrive every second and suit that engine.
+
+    It waits for one cap; behind a more urgent one of its class that came later, for up to two.
+    """
+    dials = Dials(priority_cap_s=100.0, lease_ttl_s=86_400.0)
+    fleet = _Fleet(dials, [({"a": 4.0, "b": None}, 1), ({"a": 0.2, "b": 1.0}, 1)])
+    with fleet.dispatcher as dispatcher:
+        dispatcher.submit(a_job("a", 10_000))
+        assert dispatcher.claim("e0", session="s"), "the fast engine is busy for long"
+        job = dispatcher.submit(a_job("a", 10))
+        for waited_s in range(1, 400):
+            fleet.clock.advance(1.0)
+            if urgent and waited_s == 80:
+                dispatcher.submit(a_job("a", 10, priority=8))
+            dispatcher.submit(a_job("b", 0.1))
+            (lease,) = dispatcher.claim("e1", session="s")
+            if lease.job.id == job.id:
+                break
+            dispatcher.complete(lease)
+    assert caps[0] * 100 < waited_s <= caps[1] * 100 + 1
