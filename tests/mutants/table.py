@@ -21,6 +21,7 @@ ENGINES, TIME, GROUP, WAITING, SUBMIT, RECEIPTS, TENANTS = (
 COST, SYSTEM, LOGS = "tests/core/shell/test_cost.py", "tests/http/test_system.py", "tests/http/test_logs.py"
 VERDICTS, HELP = "tests/http/openapi/test_verdicts.py", "tests/cli/test_help.py"
 BLAME, FAILURES = "tests/core/kernel/test_blame.py", "tests/core/shell/test_failures.py"
+LEARNED = "tests/core/shell/test_learned_limits.py"
 BREAKER, QUARANTINE = "tests/core/kernel/test_quarantine.py", "tests/core/shell/test_quarantine.py"
 LADDER = "tests/core/kernel/test_ladder.py"
 LAWS = "tests/core/storage/test_laws.py"
@@ -144,6 +145,8 @@ MUTANTS: Sequence[Mutant] = (
            "if each.failure_class in TELLING]", "if each.failure_class]", (BLAME,)),
     Mutant("one engine makes poison", f"{KERNEL}/blame.py",
            "others = tuple(each for each in known if each.engine_id != engine_id)", "others = known", (BLAME,)),
+    Mutant("a learned limit overrules the job's own", f"{KERNEL}/leases.py",
+           "command.run_limit_us if limits.run_s is None else to_us(limits.run_s)", "command.run_limit_us", (LEARNED,)),
     Mutant("the last engine is taken out", f"{SHELL}/handlers/trust.py",
            "isinstance(each := workspace.get(ref), Engine) and each.serves", "True", (QUARANTINE,)),
     Mutant("what only one engine can do does not protect it", f"{SHELL}/handlers/trust.py",

@@ -16,13 +16,14 @@ from dispatch_core.vocabulary.jobs import Job
 def grant(job: Job, command: Grant, now: int, terms: Terms) -> JobGranted:
     """The event that gives the job's next attempt to an engine."""
     limits = job.spec.timeouts
+    run_us = command.run_limit_us if limits.run_s is None else to_us(limits.run_s)
     return JobGranted(
         attempt=job.last_attempt + 1,
         engine_id=command.engine_id,
         session=command.session,
         incarnation=terms.incarnation,
         deadline_us=now + terms.lease_ttl_us,
-        run_until_us=None if limits.run_s is None else now + to_us(limits.run_s),
+        run_until_us=None if run_us is None else now + run_us,
         stall_us=None if limits.no_progress_s is None else to_us(limits.no_progress_s),
         explanation=command.explanation,
         estimate_us=command.estimate_us,

@@ -38,6 +38,7 @@ class Settings:
     quarantine_window_s: Annotated[float, Bound(1, 30 * 86_400)] = 600.0
     quarantine_probe_s: Annotated[float, Bound(1, 30 * 86_400)] = 300.0
     quarantine_probe_max_s: Annotated[float, Bound(1, 30 * 86_400)] = 4 * 3_600.0
+    learned_timeout_factor: Annotated[float, Bound(1, 1_000)] | None = None
     receipt_ttl_s: Annotated[float, Bound(60, 366 * 86_400)] = 7 * 86_400.0
     tick_s: Annotated[float, Bound(0.01, 60)] = 0.5
     tick_rows_max: Annotated[int, Bound(1, 10_000)] = 500

@@ -325,6 +325,8 @@ class Grant:
     session: Text
     explanation: Mapping[str, object]
     estimate_us: Natural | None = None
+    run_limit_us: Natural | None = None
+    """The learned time limit of a job that names none."""
 
 
 @frozen(kw_only=True)

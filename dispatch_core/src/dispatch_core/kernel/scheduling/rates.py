@@ -22,8 +22,10 @@ SURPRISE_MAX = 1.5
 """A run counts as at most e^1.5 = 4.5 times as long as was expected."""
 SIGMA = 0.3
 """The spread of log run times taken for granted before anything was seen, as if in ENGINE_PRIOR runs."""
-Z90 = 1.2816
-"""The 90 % point of the standard normal distribution."""
+Z90, Z95 = 1.2816, 1.6449
+"""The 90 % and 95 % points of the standard normal distribution."""
+TRUSTED_SAMPLES = 4.0
+"""So many samples, old ones counting less, are needed before a time limit rests on them: five runs in a row."""
 LENGTH_MAX_US = 2**40
 """Longer work (12.7 days) is reckoned with as if it took so long: stores add the lengths of millions of jobs up in 64 bits."""
 
@@ -117,16 +119,22 @@ class Rates:
             found = known[engine.id] = (engine.version, base_us_per_unit(engine, task_class))
         return found[1]
 
+    def us_per_unit_p95(self, engine: Engine, task_class: str, nominal_us: float) -> float | None:
+        """µs per unit that 19 of 20 runs stay below; None while too few were seen to say."""
+        own = self._engines.get((engine.id, task_class))
+        if own is None or own.count < TRUSTED_SAMPLES:
+            return None
+        return self.us_per_unit(engine, task_class, nominal_us) * exp(Z95 * _spread(own))
+
     def rate(self, engine: Engine, task_class: str, nominal_us: float) -> Rate:
         """What is known, with its spread."""
         median = self.us_per_unit(engine, task_class, nominal_us) / SECOND_US
         own = self._engines.get((engine.id, task_class), _Seen())
-        spread = sqrt((own.squares + ENGINE_PRIOR * SIGMA * SIGMA) / (own.count + ENGINE_PRIOR))
         return Rate(
             engine_id=engine.id,
             task_class=task_class,
             s_per_unit_p50=median,
-            s_per_unit_p90=median * exp(Z90 * spread),
+            s_per_unit_p90=median * exp(Z90 * _spread(own)),
             samples=round(own.count, 3),
             benchmarked=base_us_per_unit(engine, task_class) is not None,
         )
@@ -139,6 +147,11 @@ def length_us(units: float, us_per_unit: float) -> int:
     (2000000, 1, True)
     """
     return max(round(min(units * us_per_unit, LENGTH_MAX_US)), 1)
+
+
+def _spread(own: _Seen) -> float:
+    """The standard deviation of log run times."""
+    return sqrt((own.squares + ENGINE_PRIOR * SIGMA * SIGMA) / (own.count + ENGINE_PRIOR))
 
 
 def base_us_per_unit(engine: Engine, task_class: str) -> float | None:

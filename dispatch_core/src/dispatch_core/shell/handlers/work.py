@@ -11,6 +11,7 @@ from dispatch_core.kernel.fleet import check_session
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.limits import spent
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
+from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
 from dispatch_core.shell.handlers.trust import judge
@@ -39,6 +40,8 @@ from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType, Ref
 
 TAKE_ROUNDS_MAX = 4
+LEARNED_LIMIT_MIN_US = 60 * SECOND_US
+"""A learned time limit is never shorter: short jobs vary more than their rate says."""
 FAILURE_CLASSES = ("input", "engine", "resource", "timeout", "lost", "policy")
 
 
@@ -192,12 +195,15 @@ def _spend(job: Job, view: EngineView, workspace: Workspace) -> None:
 def _grant(
     job: Job, command: Claim, context: Context, workspace: Workspace, explanation: ClaimExplanation
 ) -> Lease:
+    limit_us = _learned_limit_us(job, command.engine_id, workspace)
+    learned = {} if limit_us is None else {"run_limit_s": round(limit_us / SECOND_US, 3)}
     grant = Grant(
         job_id=job.id,
         engine_id=command.engine_id,
         session=command.session,
-        explanation=grant_explanation(explanation),
+        explanation=grant_explanation(explanation) | learned,
         estimate_us=_estimate_us(explanation),
+        run_limit_us=limit_us,
     )
     job = workspace.decided(job, decide(job, None, grant, workspace.now, workspace.terms), context)
     attempt = workspace.attempt(job.id, job.last_attempt)
@@ -212,6 +218,17 @@ def _grant(
         deadline_us=attempt.deadline_us,
         ttl_us=workspace.terms.lease_ttl_us,
     )
+
+
+def _learned_limit_us(job: Job, engine_id: str, workspace: Workspace) -> int | None:
+    """How long a job that names no limit may run: factor · p95 of such jobs on the engine, never less than the floor."""
+    factor = workspace.house.settings.learned_timeout_factor
+    engine = workspace.outlook.engine(engine_id) if factor and job.spec.timeouts.run_s is None else None
+    if factor is None or engine is None:
+        return None
+    wanted, units = workspace.house.classifier.measured(job)
+    rate = workspace.outlook.rates.us_per_unit_p95(engine, wanted.task_class, wanted.nominal_us)
+    return None if rate is None else max(length_us(units, factor * rate), LEARNED_LIMIT_MIN_US)
 
 
 def _estimate_us(explanation: ClaimExplanation) -> int:
