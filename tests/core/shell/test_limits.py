@@ -14,8 +14,10 @@ from dispatch_core import (
     Edit,
     InvalidCommandError,
     Job,
+    JobError,
     JobSpec,
     JobVerdict,
+    LimitExceededError,
     LimitScope,
     LimitSpec,
     LimitUse,
@@ -31,7 +33,7 @@ from dispatch_core.testing.checkers import check_store
 from dispatch_core.testing.samples import a_ledger, a_limit
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.limits import TOKEN
-from tests.core.house import claimed, names, spec, start
+from tests.core.house import claim, claimed, names, spec, start
 
 
 def wants(key: str = "licence", units: int = 1, **fields: Any) -> JobSpec:
@@ -283,3 +285,65 @@ def test_a_clock_set_back_is_not_waited_for() -> None:
     assert tokens_at(said, ledger, 0) == 2 * TOKEN
     after = spent(a_limit(spec=said), ledger, "key", 1, 0)
     assert tokens_at(said, after, 1_000_000) == 2 * TOKEN
+
+
+def test_so_many_of_a_tenant_may_wait(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """Whatever they wait for; what runs or has ended does not count, and a batch is accepted whole or not at all."""
+    dispatcher.limits.set("tenant", LimitSpec(queued_max=3))
+    start(dispatcher)
+    jobs = dispatcher.submit_many([spec(), spec(hold=True), spec(not_before_us=clock.now_us() + 10**9)])
+    for specs in ([spec()], [spec(), spec()]):
+        with pytest.raises(
+            LimitExceededError, match="3 jobs wait already, and limit tenant lets 3 wait"
+        ) as refusal:
+            dispatcher.submit_many(specs)
+        assert refusal.value.retry_after_s > 0
+    assert dispatcher.acting(Context(tenant="other")).submit(spec()).id
+    assert claimed(dispatcher) == [jobs[0].id]
+    with pytest.raises(LimitExceededError):
+        dispatcher.submit_many([spec(), spec()])
+    dispatcher.submit(spec())
+    dispatcher.cancel(jobs[1].id)
+    dispatcher.submit(spec())
+    dispatcher.limits.set("tenant", LimitSpec(queued_max=0))
+    with pytest.raises(LimitExceededError):
+        dispatcher.submit(spec())
+    dispatcher.limits.remove("tenant")
+    dispatcher.submit(spec())
+
+
+def test_so_many_of_an_account_may_wait(dispatcher: Dispatcher) -> None:
+    """Counted by account, also after an edit of it; others are not kept out."""
+    dispatcher.limits.set("account:studio", LimitSpec(queued_max=2))
+    studio = spec(account="studio")
+    first, _ = dispatcher.submit_many([studio, studio])
+    with pytest.raises(LimitExceededError, match="account:studio"):
+        dispatcher.submit_many([spec(), studio])
+    dispatcher.submit_many([spec(), spec(account="lab")])
+    dispatcher.update(first.id, Edit(account="lab"))
+    dispatcher.submit(studio)
+    start(dispatcher)
+    lease = claim(dispatcher, limit=4)
+    dispatcher.fail(lease, JobError(failure_class="engine", message="no"))
+    assert dispatcher.stats().identity_holds
+
+
+def test_two_servers_accept_no_more_than_may_wait(clock: ManualClock) -> None:
+    """Both count the same; who commits second counts again."""
+    storage = MemoryStorage(clock)
+    one, two = (Dispatcher(storage, ids=SeededIds(number)) for number in (1, 2))
+    one.limits.set("tenant", LimitSpec(queued_max=1))
+    inner = storage._tables.commit
+    accepted: list[Job] = []
+
+    def overtaken(*arguments: Any) -> None:
+        if not accepted:
+            storage._tables.commit = inner  # type: ignore[method-assign]  # once
+            accepted.append(two.submit(spec()))
+        inner(*arguments)
+
+    storage._tables.commit = overtaken  # type: ignore[assignment, method-assign]  # the other server comes in between
+    with pytest.raises(LimitExceededError):
+        one.submit(spec())
+    assert len(accepted) == 1
+    check_store(storage)

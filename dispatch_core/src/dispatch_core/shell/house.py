@@ -26,6 +26,7 @@ from dispatch_core.shell.denials import Denials
 from dispatch_core.shell.fleetview import FleetView
 from dispatch_core.shell.heads import Heads
 from dispatch_core.shell.keyring import Keyring
+from dispatch_core.shell.quotaview import QuotaView
 from dispatch_core.shell.settings import Settings
 from dispatch_core.shell.windowview import WindowView
 from dispatch_core.vocabulary.clock import to_us
@@ -59,6 +60,7 @@ class House:
     denials: Denials = field(init=False)
     fleet: FleetView = field(init=False)
     windows: WindowView = field(factory=WindowView)
+    quotas: QuotaView = field(factory=QuotaView)
 
     def __attrs_post_init__(self) -> None:
         self.classifier = Classifier(self.kinds, self.settings.large_job_bytes)
@@ -109,6 +111,7 @@ class House:
         self.heads.remember(changes.changes)
         self.fleet.remember(changes.changes)
         self.windows.remember(changes.changes)
+        self.quotas.remember(changes.changes)
         self.keyring.remember(changes.changes)
 
     def forget(self) -> None:
@@ -121,6 +124,7 @@ class House:
         """Another server may have changed the store. The outlook may be behind for a while: nothing rests on it."""
         self.heads.forget()
         self.windows.forget()
+        self.quotas.forget()
         self.fleet.grow_old()
 
     def windows_of(self, transaction: Transaction, engine: Engine, now_us: int) -> tuple[Window, ...]:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from dispatch_core.kernel.limits import known_limit, tokens_at
-from dispatch_core.ports.storage import Query, Transaction
+from dispatch_core.ports.storage import Transaction
 from dispatch_core.shell.house import House
 from dispatch_core.shell.poolview import Running
+from dispatch_core.shell.quotaview import limits_of
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.limits import (
-    LIMITS_MAX,
     Ledger,
     Limit,
     LimitRoom,
@@ -21,12 +21,6 @@ from dispatch_core.vocabulary.limits import (
     uses_of,
 )
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
-
-
-def limits_of(transaction: Transaction, tenant: str) -> list[Limit]:
-    """A tenant's limits by key."""
-    query = Query(where={"tenant": (tenant,)}, sort="name", limit=LIMITS_MAX)
-    return [each for each in transaction.find(RecordType.LIMIT, query).records if isinstance(each, Limit)]
 
 
 def ledger_refs(limits: Iterable[Limit], engine_id: str) -> list[Ref]:

@@ -23,10 +23,11 @@ from dispatch_core.kernel.scheduling.matcher import Front
 from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.terms import Decision
 from dispatch_core.kernel.windows import evolve_window
-from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Transaction
+from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Tally, Transaction
 from dispatch_core.shell.house import House
-from dispatch_core.shell.limitview import ledger_refs, limit_rooms, limits_of
+from dispatch_core.shell.limitview import ledger_refs, limit_rooms
 from dispatch_core.shell.poolview import Running, pool_rooms, pools_of
+from dispatch_core.shell.quotaview import limits_of
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
@@ -45,7 +46,7 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Bucket, Job, rank_of
 from dispatch_core.vocabulary.keys import Key
-from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, LimitRoom, limit_id
+from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, LimitRoom, limit_id, waiting_of
 from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
@@ -162,6 +163,11 @@ class Workspace:
         found = self.get((RecordType.LIMIT, limit_id(context.tenant, key)))
         return found if isinstance(found, Limit) else None
 
+    def counted(self, tenant: str, names: Collection[str]) -> int:
+        """The sum of counters, this batch included; whoever rests on it has locked something before."""
+        stored = {cell.keys: cell.count for cell in self.transaction.tally(Tally.COUNTERS)}
+        return sum(stored.get((tenant, name), 0) + self._counters[tenant, name] for name in names)
+
     def rooms(self, tenant: str) -> Mapping[str, PoolRoom]:
         """What is free in a tenant's pools after this batch's grants."""
         pools = [each for each in self._locked(tenant) if isinstance(each, Pool)]
@@ -180,17 +186,14 @@ class Workspace:
     def _locked(self, tenant: str) -> list[Record]:
         """The tenant's pools and limits, locked in one pass before anything is counted: claims rest on them."""
         if tenant not in self._scarce:
-            found: list[Record] = [
-                *limits_of(self.transaction, tenant),
-                *pools_of(self.transaction, tenant),
-            ]
+            found: list[Record] = [*limits_of(self.transaction, tenant), *pools_of(self.transaction, tenant)]
             made = {ref_of(each) for each in self._current.values() if isinstance(each, (Pool, Limit))}
             self._scarce[tenant] = sorted({ref_of(each) for each in found} | made)
-            self._lock_again(self._scarce[tenant])
+            self.lock_again(self._scarce[tenant])
         records = [self.get(ref) for ref in self._scarce[tenant]]
         return [each for each in records if each is not None and each.tenant == tenant]
 
-    def _lock_again(self, refs: Collection[Ref]) -> None:
+    def lock_again(self, refs: Collection[Ref]) -> None:
         """Read with locks what may have been read without; what the batch has changed stays changed."""
         found = self.transaction.load(refs, lock=True)
         for ref in refs:
@@ -316,6 +319,9 @@ class Workspace:
         if before is not None:
             self._counters[after.tenant, before.state.value] -= 1
         self._counters[after.tenant, after.state.value] += 1
+        for job, step in ((before, -1), (after, 1)):
+            if job is not None and job.waits and job.spec.account is not None:
+                self._counters[job.tenant, waiting_of(job.spec.account)] += step
 
     def _set_job(self, before: Job | None, after: Job) -> None:
         if before is not None and before.ready is not None:
@@ -378,32 +384,26 @@ class Workspace:
     def pool_happened(self, pool: Pool | None, event: PoolEvent, context: Context) -> Pool:
         """A fact about a pool; the last one removes it."""
         after = evolve_pool(pool, event, self.now)
-        self._record(ref_of(after), after, event, context)
-        if isinstance(event, PoolDeleted):
-            self.drop(ref_of(after))
-        else:
-            self.put(after)
+        self._told(after, event, context, last=isinstance(event, PoolDeleted))
         return after
 
     def limit_happened(self, limit: Limit | None, event: LimitEvent, context: Context) -> Limit:
         """A fact about a limit; the last one removes it, and the next batch to claim counts anew."""
         after = evolve_limit(limit, event, self.now)
-        self._record(ref_of(after), after, event, context)
-        if isinstance(event, LimitDeleted):
-            self.drop(ref_of(after))
-        else:
-            self.put(after)
+        self._told(after, event, context, last=isinstance(event, LimitDeleted))
         return after
 
     def window_happened(self, window: Window | None, event: WindowEvent, context: Context) -> Window:
         """A fact about a maintenance window; the last one removes it."""
         after = evolve_window(window, event, self.now)
-        self._record(ref_of(after), after, event, context)
-        if isinstance(event, WindowEnded):
-            self.drop(ref_of(after))
-        else:
-            self.put(after)
+        self._told(after, event, context, last=isinstance(event, WindowEnded))
         return after
+
+    def _told(self, after: Pool | Limit | Window, event: Event, context: Context, *, last: bool) -> None:
+        self._record(ref_of(after), after, event, context)
+        self.put(after)
+        if last:
+            self.drop(ref_of(after))
 
     def _record(
         self,

@@ -13,7 +13,7 @@ from dispatch_core.vocabulary.attempts import Attempt, Lease
 from dispatch_core.vocabulary.engines import Profile
 from dispatch_core.vocabulary.errors import InvariantError
 from dispatch_core.vocabulary.jobs import Job, JobState
-from dispatch_core.vocabulary.limits import Limit
+from dispatch_core.vocabulary.limits import Limit, waiting_of
 from dispatch_core.vocabulary.records import RecordType
 
 _PAGE = 1_000
@@ -70,6 +70,8 @@ def _count_laws(snapshot: Transaction, jobs: list[Job]) -> list[str]:
         rows[tenant, "purged"] += 1
         rows[tenant, "accepted"] += 1
     rows.update((job.tenant, "accepted") for job in jobs)
+    accounts = ((job.tenant, job.spec.account) for job in jobs if job.waits and job.spec.account is not None)
+    rows.update((tenant, waiting_of(account)) for tenant, account in accounts)
     return list(broken_counts(counted, rows))  # type: ignore[arg-type]  # a cell of counters has two keys
 
 

@@ -286,6 +286,11 @@ class Job:
         return self.state is not JobState.COMPLETED or self.ended_us > deadline.at_us
 
     @property
+    def waits(self) -> bool:
+        """Whether it neither runs nor has ended."""
+        return self.state is not JobState.ASSIGNED and not self.state.terminal
+
+    @property
     def cancel_asked(self) -> bool:
         """Whether a running job was asked to stop and the engine has not answered yet."""
         return self.cancel_reason is not None and self.state is JobState.ASSIGNED

@@ -118,6 +118,11 @@ def account_key(account: str) -> str:
     return f"account:{account}"
 
 
+def waiting_of(account: str) -> str:
+    """The name of the counter of an account's waiting jobs."""
+    return f"waiting:{account}"
+
+
 def uses_of(spec: JobSpec) -> tuple[LimitUse, ...]:
     """What a job takes of which limits while it runs."""
     own = [] if spec.account is None else [LimitUse(key=account_key(spec.account))]

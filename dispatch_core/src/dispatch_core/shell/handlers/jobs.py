@@ -14,6 +14,7 @@ from dispatch_core.kernel.patching import merge_patch
 from dispatch_core.kernel.scheduling.classes import parse_requirements, tenant_mark
 from dispatch_core.kernel.terms import enter, ttl_at
 from dispatch_core.shell.handlers.handler import Handler, Phase, fresh_id, job_ref
+from dispatch_core.shell.handlers.limits import check_quotas
 from dispatch_core.shell.handlers.pools import check_pool
 from dispatch_core.shell.house import House
 from dispatch_core.shell.parse import parse
@@ -129,6 +130,7 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
         except InvalidCommandError as error:
             raise (error if len(command.specs) == 1 else _under(f"/{index}", error)) from None
     _check_classes(specs, context, workspace)
+    check_quotas(specs, workspace, context)
     # Job i counts as created i µs later, so that the order of a batch survives random ids.
     return [_accept(spec, index, context, workspace) for index, spec in enumerate(specs)]
 

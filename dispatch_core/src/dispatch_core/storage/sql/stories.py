@@ -25,6 +25,7 @@ from dispatch_core.storage.sql.forms import CRC, Form, Row, forms_by_type
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.engines import Engine
 from dispatch_core.vocabulary.jobs import Job
+from dispatch_core.vocabulary.limits import waiting_of
 from dispatch_core.vocabulary.records import Record, RecordType
 
 GIVE_BACKS_MAX = 1_000
@@ -70,6 +71,8 @@ class Judge:
         for job in records:
             assert isinstance(job, Job)
             self._count(job.tenant, job.state.value)
+            if job.waits and job.spec.account is not None:
+                self._rows[job.tenant, waiting_of(job.spec.account)] += 1
             self._all(broken_laws(job, tried, GIVE_BACKS_MAX))
             self._all(broken_history(job, tried, told))
         if not records:
