@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import backlog, commit
+from benchmarks import backlog, commit, explain
 from benchmarks.machine import facts
 
-SUITES = {"commit": commit.run, "backlog": backlog.run}
+SUITES = {"commit": commit.run, "backlog": backlog.run, "explain": explain.run}
 SCHEDULING = "scheduling"
 
 

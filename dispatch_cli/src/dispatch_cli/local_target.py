@@ -38,6 +38,7 @@ from dispatch_core.forms import (
     attempt_form,
     bulk_form,
     checked_fields,
+    claim_form,
     dumps,
     edit_from_form,
     engine_form,
@@ -230,6 +231,11 @@ class LocalTarget:
         """See ``Target``."""
         with self._acting() as acting:
             return estimates_form(acting.estimates(engine_id))
+
+    def preview(self, engine_id: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return claim_form(acting.preview(engine_id))
 
     def windows(self) -> Form:
         """See ``Target``."""

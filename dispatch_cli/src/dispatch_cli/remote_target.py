@@ -113,6 +113,10 @@ class RemoteTarget:
         """See ``Target``."""
         return self._ask("/estimates" if engine_id is None else f"/engines/{segment(engine_id)}/estimates")
 
+    def preview(self, engine_id: str) -> Form:
+        """See ``Target``."""
+        return self._ask("/queue/next_job", engine_id=engine_id)
+
     def windows(self) -> Form:
         """See ``Target``."""
         return self._ask("/windows")

@@ -136,6 +136,10 @@ class Target(Protocol):
         """How long a unit of work should take, on all engines or on one."""
         ...
 
+    def preview(self, engine_id: str) -> Form:
+        """What a claim by an engine would see now."""
+        ...
+
     def windows(self) -> Form:
         """``{"windows": […]}``."""
         ...

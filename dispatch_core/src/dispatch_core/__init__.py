@@ -14,6 +14,7 @@ from dispatch_core.kernel.scheduling.explanation import (
     JobExplanation,
     JobVerdict,
     Reason,
+    StartEstimate,
 )
 from dispatch_core.kernel.scheduling.outlook import Route
 from dispatch_core.kernel.scheduling.policy import (
@@ -260,6 +261,7 @@ __all__ = [
     "SessionReplacedError",
     "Settings",
     "Span",
+    "StartEstimate",
     "Stats",
     "Storage",
     "StorageDamagedError",

@@ -1,15 +1,14 @@
 """The edge forms, for frontends: the JSON people and engines see, and the parsers of what they send."""
 
+from dispatch_core.shell.explanation_forms import claim_form, explanation_form
 from dispatch_core.shell.forms import (
     Form,
     attempt_form,
     bulk_form,
-    claim_form,
     edit_from_form,
     engine_form,
     error_form,
     estimates_form,
-    explanation_form,
     heartbeat_form,
     instant,
     job_form,

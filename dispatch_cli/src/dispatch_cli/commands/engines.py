@@ -216,6 +216,25 @@ def show_estimates(caller: Caller, engine_id: str | None) -> None:
     caller.tell(told, people)
 
 
+@click.command("preview")
+@click.argument("engine_id")
+@calling
+@examples("dispatch engines preview rack-7")
+def preview_claim(caller: Caller, engine_id: str) -> None:
+    """Say what an engine would get if it asked now.
+
+    The job it would be given and those after it, and how many of what waits it is refused, by reason. Changes nothing.
+    """
+    told = caller.target().preview(engine_id)
+
+    def people() -> None:
+        from dispatch_cli.render.explanations import show_preview
+
+        show_preview(told)
+
+    caller.tell(told, people)
+
+
 @click.command("windows")
 @calling
 @examples("dispatch engines windows")

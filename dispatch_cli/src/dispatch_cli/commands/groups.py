@@ -52,6 +52,7 @@ ENGINE_COMMANDS: Final = MappingProxyType(
         "estimates": Later(
             f"{_ENGINES}:show_estimates", "Say how long a unit of work should take on engines."
         ),
+        "preview": Later(f"{_ENGINES}:preview_claim", "Say what an engine would get if it asked now."),
         "maintain": Later(f"{_ENGINES}:maintain_engines", "Plan a time in which engines get no work."),
         "windows": Later(f"{_ENGINES}:list_windows", "List maintenance windows that are not over."),
         "end-window": Later(f"{_ENGINES}:end_windows", "End maintenance windows now, or call them off."),

@@ -115,12 +115,12 @@ def show_job(caller: Caller, job_id: str, fields: str | None) -> None:
 def explain_job(caller: Caller, job_id: str, engine: str | None) -> None:
     """Say why a job is where it is.
 
-    Every engine's answer with all its reasons, and the smallest change that would help.
+    Every engine's answer with all its reasons, when it should start, and the smallest change that would help.
     """
     told = caller.target().explain(job_id, engine)
 
     def people() -> None:
-        from dispatch_cli.render.jobs import show_explanation
+        from dispatch_cli.render.explanations import show_explanation
 
         show_explanation(told)
 

@@ -25,8 +25,7 @@ def tell(killing: Killing, events: Sequence[Form]) -> list[str]:
 def _answer(answer: Mapping[str, Any]) -> str:
     """One engine's part of an explanation: whether it could run the job, and what stands against it."""
     reasons = [reason["message"].partition(";")[0] for reason in answer["reasons"]]
-    could = {reason["code"] for reason in answer["reasons"]} <= {"busy", "outranked"}
-    return f"{answer['engine_id']} {'could' if could else 'cannot'} run it{': ' if reasons else ''}{', '.join(reasons)}"
+    return f"{answer['engine_id']} {'could' if answer['admits'] else 'cannot'} run it{': ' if reasons else ''}{', '.join(reasons)}"
 
 
 def _words(event: str, data: Mapping[str, Any]) -> str:

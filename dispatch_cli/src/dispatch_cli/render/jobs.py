@@ -32,9 +32,6 @@ STATE_STYLES: Final[Mapping[str, str]] = MappingProxyType(
 _LATE: Final = "missed"
 _WHOLE_ID: Final = 30
 _SHORT_ID: Final = 12
-_VERDICT_STYLES: Final[Mapping[str, str]] = MappingProxyType(
-    {"never": "bold red", "offline": "red", "limited": "magenta", "next": "green", "running": "cyan"}
-)
 
 
 def state(job: Form) -> Text:
@@ -223,37 +220,6 @@ def show_history(page: Form, now: datetime) -> None:
     show(listing(("#version", "at", "by", "event", "data"), rows, whole=("at", "event")))
     if page.get("next_cursor"):
         show(cell("There are more: --limit N", "dim"))
-
-
-def show_explanation(told: Form) -> None:
-    """Why a job is where it is, and the smallest change that would move it."""
-    show(
-        pairs(
-            [
-                ("job", told["job_id"]),
-                ("verdict", cell(told["verdict"], _VERDICT_STYLES.get(str(told["verdict"]), "yellow"))),
-                ("because", told["summary"]),
-                ("would help", told["unblock"]),
-                ("position", None if told["position"] is None else str(told["position"])),
-            ]
-        )
-    )
-    if told["engines"]:
-        show(Text(), listing(("engine", "could", "estimate", "reasons"), map(_answer, told["engines"])))
-
-
-def _answer(answer: Form) -> Sequence[Text | str]:
-    estimate = answer["estimate_s"]
-    reasons = "; ".join(
-        each["message"] + (f" (mend: {each['mend']})" if each.get("mend") else "")
-        for each in answer["reasons"]
-    )
-    return (
-        answer["engine_id"],
-        cell("yes", "green") if answer["admits"] else cell("no", "red"),
-        "" if estimate is None else spell_duration(estimate),
-        reasons,
-    )
 
 
 def describe_error(error: Form) -> str:

@@ -20,7 +20,7 @@ from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
 from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import Cursor, OrderedId, Page, Query, Recorded, Storage
-from dispatch_core.shell import carrying, queries
+from dispatch_core.shell import carrying, explaining, queries
 from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, do_to_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
 from dispatch_core.shell.denials import Denials
@@ -430,11 +430,11 @@ class Dispatcher:
 
     def explain(self, job_id: str, engine_id: str | None = None) -> JobExplanation:
         """Why a job is where it is: every engine's answer (or one's), from live state."""
-        return self._ask(queries.explain, job_id, engine_id)
+        return self._ask(explaining.explain, job_id, engine_id)
 
     def preview(self, engine_id: str) -> ClaimExplanation:
         """What a claim by this engine would see now. Changes nothing."""
-        return self._ask(queries.preview, engine_id, engine_id=engine_id)
+        return self._ask(explaining.preview, engine_id, engine_id=engine_id)
 
     def check_storage(self) -> None:
         """One round trip to the store. Raises StorageError if it does not answer."""

@@ -88,6 +88,12 @@ class FleetView:
         if self._outlook is not None:
             self._outlook.asked(engine_id, at_us)
 
+    def copy(self, transaction: Transaction) -> Outlook:
+        """What the writer knows, as an outlook of one's own: for questions asked beside it. Else what is stored."""
+        live = self._outlook
+        behind = self._old and abs(transaction.now() - self._read_us) > REFRESH_US
+        return self.fresh_outlook(transaction) if live is None or behind else live.copy()
+
     def fresh_outlook(self, transaction: Transaction) -> Outlook:
         """An outlook of one's own, read from the store: for questions asked beside the writer."""
         engines = all_engines(transaction)

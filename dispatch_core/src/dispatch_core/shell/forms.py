@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 
 from dispatch_core.kernel.estimates import Observed
-from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, FallAhead, JobExplanation
 from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.ports.storage import Recorded
 from dispatch_core.shell.bulk import BulkReport
@@ -389,47 +388,4 @@ def recorded_form(row: Recorded) -> Form:
         "event": row.event,
         "data": row.data,
         "request_id": row.request_id,
-    }
-
-
-def explanation_form(explanation: JobExplanation) -> Form:
-    """Why a job is where it is."""
-    return {
-        "job_id": explanation.job_id,
-        "at": instant(explanation.at_us),
-        "verdict": explanation.verdict.value,
-        "summary": explanation.summary,
-        "unblock": explanation.unblock,
-        "position": explanation.position,
-        "engines": [
-            {
-                "engine_id": answer.engine_id,
-                "admits": answer.admits,
-                "estimate_s": answer.estimate_s,
-                "reasons": [_all(reason) for reason in answer.reasons],
-            }
-            for answer in explanation.engines
-        ],
-        "fall_back": None if explanation.fall_back is None else _fall_form(explanation.fall_back),
-    }
-
-
-def _fall_form(ahead: FallAhead) -> Form:
-    return {
-        "step": ahead.step,
-        "next_at": instant(ahead.next_at_us),
-        "at": instant(ahead.at_us),
-        "engines": list(ahead.engines),
-    }
-
-
-def claim_form(explanation: ClaimExplanation) -> Form:
-    """What a claim would see."""
-    return {
-        "engine_id": explanation.engine_id,
-        "at": instant(explanation.at_us),
-        "chosen": None if explanation.chosen is None else _all(explanation.chosen),
-        "runners_up": [_all(each) for each in explanation.runners_up],
-        "refused": dict(explanation.refused),
-        "reasons": [_all(each) for each in explanation.reasons],
     }

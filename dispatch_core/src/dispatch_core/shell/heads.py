@@ -148,6 +148,17 @@ class Heads:
             if first.tenant == tenant and name in first.spec.scarce:  # a class waits for the same
                 yield from (window.jobs[rank[2]] for rank in window.ranks[:limit])
 
+    def firsts(self) -> Mapping[Bucket, Job]:
+        """The first job of every bucket that was read; may be asked beside the writer."""
+        windows = self._windows
+        found: dict[Bucket, Job] = {}
+        for bucket, rank in self._firsts.copy().items():
+            window = None if windows is None else windows.get(bucket)
+            job = None if window is None else window.jobs.get(rank[2])
+            if job is not None:
+                found[bucket] = job
+        return found
+
     def first(self, bucket: Bucket, rank: OrderKey) -> Job:
         """The first job of a bucket named by ``in_order``."""
         window = (self._windows or {})[bucket]

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 import attrs
 from attrs import frozen
 
 from dispatch_core.kernel.estimates import Observed, Timed, observed
 from dispatch_core.kernel.permits import tenant_for_keys
-from dispatch_core.kernel.scheduling.explaining import explain_job
-from dispatch_core.kernel.scheduling.explanation import ClaimExplanation, JobExplanation, Reason
-from dispatch_core.kernel.scheduling.matcher import in_rank_order
-from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.rates import Rate
-from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
 from dispatch_core.shell.fleetview import all_engines
 from dispatch_core.shell.house import House
-from dispatch_core.shell.limitview import LimitsAsSeen
-from dispatch_core.shell.poolview import LazyRooms, rooms_of
 from dispatch_core.shell.windowview import concerning, windows_of
 from dispatch_core.shell.workspace import ACCEPTED, PURGED
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
@@ -35,9 +27,8 @@ from dispatch_core.vocabulary.errors import (
     UnknownEngineError,
     UnknownJobError,
 )
-from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobState, engine_lane
+from dispatch_core.vocabulary.jobs import Job, JobState
 from dispatch_core.vocabulary.keys import Key
-from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 from dispatch_core.vocabulary.windows import Window
 
@@ -250,69 +241,6 @@ def events(
             break
         after = (rows[-1].tx, rows[-1].n)
     return found[:limit]
-
-
-def _view(
-    status: EngineStatus, rooms: Mapping[str, PoolRoom], limits: LimitsAsSeen, house: House, outlook: Outlook
-) -> EngineView:
-    now, ahead = limits.now, house.settings.windows_finish_first
-    windows = tuple(each for each in status.windows if ahead or each.open_at(now))
-
-    def others(job: Job) -> Sequence[str]:
-        return house.matcher.others(job, status.engine, outlook, rooms)
-
-    left = LazyRooms(partial(limits.rooms, status.engine.id))
-    return EngineView(status.engine, status.pulse, rooms, windows, now, others, left)
-
-
-def explain(
-    snapshot: Transaction, house: House, context: Context, job_id: str, engine_id: str | None
-) -> JobExplanation:
-    """Why a job is where it is: the verdict of the whole fleet, the answers of all or of one engine."""
-    found = job(snapshot, house, context, job_id)
-    fleet = engines(snapshot, house, context, False)
-    ready = _ahead(snapshot, house, context, found)
-    rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
-    now = snapshot.now()
-    limits = LimitsAsSeen(snapshot, context.tenant)
-    outlook = house.fleet.fresh_outlook(snapshot)
-    views = [(_view(each, rooms, limits, house, outlook), len(each.attempts)) for each in fleet]
-    explanation = explain_job(found, views, ready, house.matcher, outlook, now)
-    if engine_id is None:
-        return explanation
-    engine(snapshot, house, context, engine_id)  # unknown or foreign: say so
-    asked = tuple(each for each in explanation.engines if each.engine_id == engine_id)
-    return attrs.evolve(explanation, engines=asked)
-
-
-def _ahead(snapshot: Transaction, house: House, context: Context, found: Job) -> Sequence[Sequence[Job]]:
-    """The first jobs of every bucket: who might be chosen before it."""
-    if found.ready is None:
-        return ()
-    heads = snapshot.heads(list(snapshot.buckets()), house.settings.head_rows_max)
-    return [jobs for jobs in heads.values() if jobs[0].tenant == context.tenant]
-
-
-def preview(snapshot: Transaction, house: House, context: Context, engine_id: str) -> ClaimExplanation:
-    """What a claim by this engine would see now."""
-    status = engine(snapshot, house, context, engine_id)
-    free = status.engine.slots - len(status.attempts)
-    own = engine_lane(engine_id)
-    buckets = [each for each in snapshot.buckets() if each[0] == own or not each[0].startswith(ENGINE_LANES)]
-    heads = snapshot.heads(buckets, house.settings.head_rows_max)
-    rooms = LazyRooms(lambda: rooms_of(snapshot, context.tenant))
-    limits = LimitsAsSeen(snapshot, context.tenant)
-    outlook = house.fleet.fresh_outlook(snapshot)
-    view = _view(status, rooms, limits, house, outlook)
-    explanation = house.matcher.choose(view, in_rank_order(heads.values()), outlook, snapshot.now())[1]
-    if free > 0:
-        return explanation
-    busy = Reason(
-        "busy",
-        f"{len(status.attempts)} of {status.engine.slots} slots are taken",
-        "wait, or more slots",
-    )
-    return attrs.evolve(explanation, reasons=(busy,), chosen=None)
 
 
 def probe(snapshot: Transaction, house: House, context: Context) -> None:

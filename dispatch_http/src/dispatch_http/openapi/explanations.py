@@ -12,7 +12,7 @@ from dispatch_http.openapi.schemas import Instant
 
 @frozen(kw_only=True)
 class EngineAnswer:
-    """One engine's answer about a job: every reason that keeps it from being started there now."""
+    """One engine's answer about a job: every reason that keeps it from being started there now, the hardest first."""
 
     engine_id: str
     admits: bool
@@ -34,15 +34,36 @@ class FallBack:
 
 
 @frozen(kw_only=True)
+class StartEstimate:
+    """An estimate of when a waiting job starts: one time in ten before ``p10``, half before ``p50``, nine in ten
+    before ``p90``. What is submitted, fails or joins later is not in it. ``engines`` are those whose slots were counted.
+    """
+
+    p10: Instant
+    p50: Instant
+    p90: Instant
+    engines: tuple[str, ...]
+
+
+@frozen(kw_only=True)
 class Explanation:
-    """Why a job is where it is, and the smallest change that would move it."""
+    """Why a job is where it is, and the smallest change that would move it.
+
+    ``unblock`` is a change of the fleet, ``nearest`` the engine it would make ready, ``instead`` are changes of the
+    job that would do as well. ``position`` is its place among what would be granted before it; at least that unless
+    ``position_exact``.
+    """
 
     job_id: str
     at: Instant
     verdict: JobVerdict
     summary: str
     unblock: str
+    instead: tuple[str, ...]
+    nearest: str | None
     position: int | None
+    position_exact: bool
+    estimated_start: StartEstimate | None
     engines: tuple[EngineAnswer, ...]
     fall_back: FallBack | None
 

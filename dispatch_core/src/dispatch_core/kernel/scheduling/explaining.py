@@ -2,61 +2,65 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
+import attrs
 from attrs import frozen
 
 from dispatch_core.kernel.scheduling.explanation import (
-    Candidate,
     EngineAnswer,
     FallAhead,
     JobExplanation,
     JobVerdict,
     Reason,
+    StartEstimate,
 )
 from dispatch_core.kernel.scheduling.falling import fall_ahead
-from dispatch_core.kernel.scheduling.matcher import Matcher, in_rank_order
+from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.outlook import Outlook
+from dispatch_core.kernel.scheduling.rates import SIGMA, Z90
 from dispatch_core.kernel.scheduling.rules import EngineView
-from dispatch_core.kernel.scheduling.rules.failed_here import FAILED_HERE
-from dispatch_core.kernel.scheduling.rules.limits import LIMITED
+from dispatch_core.kernel.scheduling.severity import Severity, hardest_first, price_of, severity_of
+from dispatch_core.kernel.scheduling.standing import Backlog, Place, Rivals, lanes_of
+from dispatch_core.kernel.scheduling.starting import around, spread_of, start_of
+from dispatch_core.kernel.scheduling.verdicts import settled, waiting
 from dispatch_core.vocabulary.clock import SECOND_US
-from dispatch_core.vocabulary.jobs import Job, JobState
+from dispatch_core.vocabulary.engines import Engine
+from dispatch_core.vocabulary.jobs import Job, JobState, group_of_lane
 
-OUT_OF_SERVICE = frozenset({"maintenance", "maintenance-window", "offline"})
-LIMITS = frozenset({"pool-full", "pool-unknown", "disk-full", FAILED_HERE, LIMITED})
-"""What may pass without anybody doing anything about the engine."""
 Occupied = tuple[EngineView, int]
 """An engine and how many of its slots are taken."""
+_INSTEAD_MAX = 8
+"""Requirements of a job that are tried one by one for whether it could do without."""
 
 
 def explain_job(
     job: Job,
     fleet: Sequence[Occupied],
-    ready: Sequence[Sequence[Job]],
+    backlog: Backlog,
     matcher: Matcher,
     outlook: Outlook,
     now: int,
 ) -> JobExplanation:
-    """The verdict, its words, every engine's answer and the smallest change that would unblock the job.
-
-    ``ready`` are the first jobs of every bucket: what may be chosen before it.
-    """
-    question = _Question(job, ready, matcher, outlook, now)
+    """The verdict, its words, every engine's answer, when it should start and the smallest change that would help."""
+    rivals = Rivals(job, backlog, matcher, outlook, now)
+    question = _Question(job, fleet, rivals, matcher, outlook, now)
     answers = tuple(question.answer(view, taken) for view, taken in fleet)
-    position = _position(job, ready)
-    verdict, summary, unblock = _settled(job) or _waiting(job, answers)
-    if verdict is JobVerdict.NEVER:
-        position = None  # first in a row that nobody serves is no place
+    found = settled(job) or waiting(job, answers)
+    never = found.verdict is JobVerdict.NEVER
+    place = None if never else question.place(answers)
     ahead = fall_ahead(job, [view for view, _ in fleet], matcher, outlook)
     return JobExplanation(
         job_id=job.id,
         at_us=now,
-        verdict=verdict,
-        summary=summary,
-        unblock=unblock if ahead is None else _or_wait(unblock, ahead, job, now),
-        position=position,
+        verdict=found.verdict,
+        summary=found.summary,
+        unblock=found.unblock if ahead is None else _or_wait(found.unblock, ahead, job, now),
+        instead=tuple(question.instead()) if never else (),
+        nearest=found.nearest,
+        position=None if place is None else question.position(answers, place),
+        position_exact=place is None or place.exact,
+        start=question.start(found.verdict, answers, place),
         engines=answers,
         fall_back=ahead,
     )
@@ -78,107 +82,116 @@ class _Question:
     """One job against the fleet."""
 
     job: Job
-    ready: Sequence[Sequence[Job]]
+    fleet: Sequence[Occupied]
+    rivals: Rivals
     matcher: Matcher
     outlook: Outlook
     now: int
 
     def answer(self, view: EngineView, taken: int) -> EngineAnswer:
-        """One engine's reasons: what it lacks, then slots, then rank."""
+        """One engine's reasons. Who comes first is told where only slots stand between."""
         reasons = list(self.matcher.reasons(self.job, view, self.outlook))
+        rivals = [] if reasons or self.job.ready is None else self.rivals.reasons(view)
         estimate = self.matcher.estimate(self.job, view.engine, self.outlook).here_us / SECOND_US
         slots = view.engine.slots
         if taken >= slots:
             reasons.append(Reason("busy", f"{taken} of {slots} slots are taken", "wait, or add slots"))
-        elif not reasons and self.job.ready is not None:
-            reasons += self._outranked(view)
-        return EngineAnswer(engine_id=view.engine.id, reasons=tuple(reasons), estimate_s=estimate)
-
-    def _outranked(self, view: EngineView) -> list[Reason]:
-        best, mine = (self._chosen(view, runs) for runs in (self.ready, [[self.job]]))
-        if best is None or mine is None or best.job_id == mine.job_id:
-            return []
-        ahead_s = (mine.score - best.score) / SECOND_US
-        why = f"it counts as late {ahead_s:.1f} s earlier" if ahead_s >= 0 else "its band is served before"
-        return [Reason("outranked", f"{best.job_id} comes first: {why}", "wait, or let it rank higher")]
-
-    def _chosen(self, view: EngineView, runs: Sequence[Sequence[Job]]) -> Candidate | None:
-        return self.matcher.choose(view, in_rank_order(runs), self.outlook, self.now)[1].chosen
-
-
-def _position(job: Job, ready: Sequence[Sequence[Job]]) -> int | None:
-    """Its place among its bucket's first jobs, from 1; None if it is not among them."""
-    if job.ready is None:
-        return None
-    mine = job.ready.bucket
-    same = [each.id for jobs in ready for each in jobs if each.ready and each.ready.bucket == mine]
-    return same.index(job.id) + 1 if job.id in same else None
-
-
-def _settled(job: Job) -> tuple[JobVerdict, str, str] | None:
-    """Answers that need no look at the fleet."""
-    if job.deleted_us is not None or job.state.terminal:
-        why = f": {job.error.message}" if job.error else ""
-        if job.deleted_us is not None:
-            return JobVerdict.ENDED, f"it is deleted, and was {job.state.value}{why}", "restore it"
-        return JobVerdict.ENDED, f"it is {job.state.value}{why}", "requeue it"
-    if job.state is JobState.ASSIGNED:
-        stop = ", asked to stop" if job.cancel_asked else ""
-        return JobVerdict.RUNNING, f"{job.engine_id} runs attempt {job.live_attempt}{stop}", ""
-    if job.held is not None:
-        return JobVerdict.LIMITED, f"it is on hold{': ' + job.held if job.held else ''}", "release it"
-    if job.state is JobState.DELAYED:
-        return JobVerdict.WAITING, "its not-before time has not come", "edit not_before"
-    if job.state is JobState.FAILED_RETRY:
-        late = "a late report of its last attempt" if job.live_attempt else "the end of its back-off"
-        why = f"; last error: {job.error.message}" if job.error else ""
-        return JobVerdict.WAITING, f"it waits for {late}{why}", "requeue it"
-    return None
-
-
-def _waiting(job: Job, answers: Sequence[EngineAnswer]) -> tuple[JobVerdict, str, str]:
-    """The best news any engine has for a pending job."""
-    codes = [{reason.code for reason in answer.reasons} for answer in answers]
-    free = [answer.engine_id for answer, found in zip(answers, codes, strict=True) if not found]
-    if free:
-        return JobVerdict.NEXT, f"the next claim of {free[0]} gets it", ""
-    if any(found == {"outranked"} for found in codes):
-        return (
-            JobVerdict.OUTRANKED,
-            "capable engines are free, but other jobs come first",
-            "raise its priority",
+        return EngineAnswer(
+            engine_id=view.engine.id,
+            reasons=hardest_first([*reasons, *rivals]),
+            estimate_s=estimate,
         )
-    if any(found <= {"busy", "outranked"} for found in codes):
-        return JobVerdict.BUSY, "every capable engine is occupied", "wait, or add an engine"
-    if limited := [
-        answer
-        for answer, found in zip(answers, codes, strict=True)
-        if found <= LIMITS | {"busy"} and found & LIMITS
-    ]:
-        first = next(reason for reason in limited[0].reasons if reason.code in LIMITS)
-        return JobVerdict.LIMITED, f"it {first.message}", _mends(limited[0])
-    if job.pin is not None and "pinned" in set().union(*codes):
-        return (
-            JobVerdict.LIMITED,
-            f"it is pinned to {job.pin.engine_id}, which cannot take it now",
-            "unpin it",
-        )
-    if any(found <= OUT_OF_SERVICE | {"busy"} for found in codes):
-        away = [
-            answer for answer, found in zip(answers, codes, strict=True) if found <= OUT_OF_SERVICE | {"busy"}
+
+    # ----- its place and its start
+
+    def _pool(self, answers: Sequence[EngineAnswer]) -> list[Engine]:
+        """The engines it waits for: those it is routed to, if they could take it, else all that could."""
+        could = [
+            view.engine
+            for (view, _), answer in zip(self.fleet, answers, strict=True)
+            if price_of(answer.reasons)[0] <= Severity.BUSY
         ]
-        nearest = min(away, key=lambda answer: len(answer.reasons))
-        return JobVerdict.OFFLINE, "the engines that could run it are away or out of service", _mends(nearest)
-    return _never(answers)
+        assert self.job.ready is not None
+        group = group_of_lane(self.job.ready.lane)
+        members = () if group is None else self.outlook.members_of(group)
+        return [each for each in could if each.id in members] or could
+
+    def place(self, answers: Sequence[EngineAnswer]) -> Place | None:
+        """What waits before it on the engines it waits for; None while it may not be claimed."""
+        if self.job.ready is None:
+            return None
+        pool = self._pool(answers)
+        lanes = {lane for each in pool for lane in lanes_of(each, self.outlook)}
+        return self.rivals.place(sorted({*lanes, self.job.ready.lane}), pool)
+
+    def position(self, answers: Sequence[EngineAnswer], place: Place) -> int:
+        """Its place in the order, from 1; never first where every engine that could take it takes another."""
+        could = [each for each in answers if each.admits]
+        later = bool(could) and all(any(_outranks(each) for each in one.reasons) for one in could)
+        return max(len(place.ahead_us) + 1, 2 if later else 1)
+
+    def start(
+        self, verdict: JobVerdict, answers: Sequence[EngineAnswer], place: Place | None
+    ) -> StartEstimate | None:
+        """When it should start, if that rests on more than hope."""
+        if verdict is JobVerdict.NEXT:
+            first = min(answer.engine_id for answer in answers if not answer.reasons)
+            return around(0.0, 0.0, self.now, (first,))
+        if verdict is JobVerdict.WAITING:
+            return self._after_its_time()
+        if verdict not in (JobVerdict.BUSY, JobVerdict.OUTRANKED) or place is None:
+            return None
+        assert self.job.ready is not None
+        more_us = 0.0
+        if not place.exact:
+            known = self.outlook.ahead_of(self.job.ready)
+            if known is None:
+                return None  # nobody counts what waits in no group's lane
+            more_us = max(known - sum(place.ahead_us), 0.0)
+        pool = self._pool(answers)
+        spread = spread_of(pool, self.matcher.task_class(self.job), self.outlook)
+        return start_of(pool, place.ahead_us, more_us, spread, self.outlook, self.now)
+
+    def _after_its_time(self) -> StartEstimate | None:
+        """Not before its time; then behind what waits where it would be routed to."""
+        job = self.job
+        due_us = job.spec.not_before_us if job.state is JobState.DELAYED else job.retry_at_us
+        waits = [route.wait_us for route in self.matcher.routes(job, self.outlook, self.now)]
+        if due_us is None or not waits or job.held is not None:
+            return None
+        behind_us, ahead_us = min(waits), max(due_us - self.now, 0)
+        margin_us = Z90 * SIGMA * behind_us
+        found = [max(ahead_us, behind_us + sign * margin_us) for sign in (-1, 0, 1)]
+        low, middle, high = (self.now + round(each) for each in found)
+        return StartEstimate(p10_us=low, p50_us=middle, p90_us=high)
+
+    # ----- what the job could do without
+
+    def instead(self) -> list[str]:
+        """Requirements without which some engine could take it: one of them, or if that is not enough all."""
+        texts = [text for text in self.job.spec.requirements if not text.startswith("prefer ")]
+        singles = [(text, self._without({text})) for text in texts[:_INSTEAD_MAX]]
+        found = [
+            f"drop its requirement {text}: {engine_id} could run it"
+            for text, engine_id in singles
+            if engine_id
+        ]
+        if not found and len(texts) > 1 and (engine_id := self._without(set(texts))):
+            found.append(f"drop its requirements {', '.join(texts)}: {engine_id} could run it")
+        return found
+
+    def _without(self, texts: set[str]) -> str | None:
+        """The first engine that would not be ruled out if the job did not require these."""
+        left = tuple(text for text in self.job.spec.requirements if text not in texts)
+        looser = attrs.evolve(
+            self.job, spec=attrs.evolve(self.job.spec, requirements=left), ready=None
+        )  # its place may be another one
+        for view, _ in self.fleet:
+            reasons = self.matcher.reasons(looser, view, self.outlook)
+            if all(severity_of(each) is not Severity.NEVER for each in reasons):
+                return view.engine.id
+        return None
 
 
-def _never(answers: Sequence[EngineAnswer]) -> tuple[JobVerdict, str, str]:
-    if not answers:
-        return JobVerdict.NEVER, "no engine is registered", "start an engine"
-    nearest = min(answers, key=lambda answer: len(answer.reasons))
-    common = Counter(reason.message.split(";")[0] for answer in answers for reason in answer.reasons)
-    return JobVerdict.NEVER, f"no engine can run it: {common.most_common(1)[0][0]}", _mends(nearest)
-
-
-def _mends(answer: EngineAnswer) -> str:
-    return " and ".join(dict.fromkeys(reason.mend for reason in answer.reasons if reason.mend))
+def _outranks(reason: Reason) -> bool:
+    return reason.code == "outranked"

@@ -18,6 +18,10 @@ class Reason:
     volatile: bool = False
 
 
+PASSING = frozenset({"busy", "outranked", "waits-for-better"})
+"""What only slots and rank have to do with."""
+
+
 class JobVerdict(StrEnum):
     """Why a job is where it is, in one word."""
 
@@ -28,7 +32,7 @@ class JobVerdict(StrEnum):
     BUSY = "busy"
     """Capable engines are all occupied."""
     OUTRANKED = "outranked"
-    """A capable engine is free, and other jobs come first."""
+    """A capable engine is free, and other jobs come first, or the job is left to a better one."""
     LIMITED = "limited"
     """A limit, a hold or a pin keeps it."""
     NEXT = "next"
@@ -43,7 +47,7 @@ class JobVerdict(StrEnum):
 
 @frozen(kw_only=True)
 class EngineAnswer:
-    """One engine's answer about one job: all true reasons, none left out; none means it could start now."""
+    """One engine's answer about one job: all true reasons, the hardest first; none means it could start now."""
 
     engine_id: str
     reasons: tuple[Reason, ...]
@@ -52,7 +56,7 @@ class EngineAnswer:
     @property
     def admits(self) -> bool:
         """Whether only slots and rank stand between them."""
-        return all(reason.code in ("busy", "outranked") for reason in self.reasons)
+        return all(reason.code in PASSING for reason in self.reasons)
 
 
 @frozen(kw_only=True)
@@ -70,15 +74,38 @@ class FallAhead:
 
 
 @frozen(kw_only=True)
+class StartEstimate:
+    """When a waiting job should start, as things stand: one time in ten before ``p10_us``, half before ``p50_us``,
+    nine in ten before ``p90_us``. A guess: what is submitted, fails or joins later is not in it.
+
+    ``engines`` are those whose slots were counted.
+    """
+
+    p10_us: int
+    p50_us: int
+    p90_us: int
+    engines: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class JobExplanation:
-    """Why a job waits (or does not): the verdict, every engine's answer, and the smallest mend."""
+    """Why a job waits (or does not): the verdict, every engine's answer, and the smallest mend.
+
+    ``unblock`` is the smallest change of the fleet, ``nearest`` the engine it would make ready; ``instead`` are
+    changes of the job that would do as well. ``position`` is its place among what would be granted before it on
+    the engines it waits for; not ``position_exact``: at least that. ``start`` is None if nothing can be said.
+    """
 
     job_id: str
     at_us: int
     verdict: JobVerdict
     summary: str
     unblock: str = ""
+    instead: tuple[str, ...] = ()
+    nearest: str | None = None
     position: int | None = None
+    position_exact: bool = True
+    start: StartEstimate | None = None
     engines: tuple[EngineAnswer, ...] = ()
     fall_back: FallAhead | None = None
 

@@ -13,7 +13,7 @@ from dispatch_core.kernel.scheduling.classes import Classifier, SchedulingClass
 from dispatch_core.kernel.scheduling.closing import closing
 from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanation, Reason
 from dispatch_core.kernel.scheduling.outlook import Outlook, Route
-from dispatch_core.kernel.scheduling.policy import Estimate, Policy
+from dispatch_core.kernel.scheduling.policy import Estimate, Policy, weight_of
 from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules.limits import class_is_limited
 from dispatch_core.kernel.scheduling.rules.rule import NO_ROOMS, EngineView, Rule
@@ -136,6 +136,33 @@ class Matcher:
         barred, penalty = self._verdict(wanted, engine)
         here, best = outlook.rate_on(wanted, engine), outlook.best_rate(wanted)
         return Match(wanted, barred, penalty, here, here if best is None else best)
+
+    def bars(self, job: Job, engine: Engine) -> bool:
+        """Whether the class of a job keeps it from an engine."""
+        return bool(self.admits(self._classifier.of(job), engine))
+
+    def routes(self, job: Job, outlook: Outlook, now: int) -> list[Route]:
+        """What each group of engines would offer the job if it came now."""
+        wanted, units = self._classifier.measured(job)
+        return list(outlook.routes(wanted, units, weight_of(job.spec.priority), now))
+
+    def task_class(self, job: Job) -> str:
+        """What the speeds of engines are told by, for this job."""
+        return self._classifier.of(job).task_class
+
+    def rank(self, job: Job, engine: Engine, outlook: Outlook) -> tuple[int, int, str]:
+        """Its rank for this engine among the heads of buckets: (band, lateness, id)."""
+        assert job.ready is not None
+        wanted, units = self._classifier.measured(job)
+        match = self.match(wanted, engine, outlook)
+        score = self._policy.lateness(job, match.estimate(units)) + match.penalty_us
+        return (job.ready.band, score, job.id)
+
+    def elsewhere(self, job: Job, engine: Engine, outlook: Outlook, now: int) -> Route | None:
+        """The group this engine leaves the job to, if it does."""
+        wanted, units = self._classifier.measured(job)
+        here_us = self.match(wanted, engine, outlook).estimate(units).here_us
+        return self._left_to(job, wanted, units, here_us, _Look(engine, outlook, now))
 
     def lengths(self, job: Job, outlook: Outlook, now: int) -> Callable[[Engine], int | None]:
         """How long (µs) a job would take on an engine that its class may go to; None if that one leaves it to a better one.

@@ -183,7 +183,38 @@ class Outlook:
             standing.runs.pop(attempt.key, None)
             self._moved(standing)
 
+    def copy(self) -> Outlook:
+        """One of one's own, for questions asked beside the writer, who may go on meanwhile.
+
+        Each part is copied at once, not all of them together: it may show half of a batch, as any outlook may.
+        The rates are shared.
+        """
+        other = Outlook(self.rates, self._admits, self.passed_over.copy())
+        for name, known in self._standings.copy().items():
+            other._standings[name] = _Standing(known.engine, known.group, known.asked_us, known.runs.copy())
+        for group, queue in self._queues.copy().items():
+            other._queues[group] = _Queue(queue.lengths.copy(), queue.weights.copy())
+        other._capable = self._capable.copy()
+        return other
+
     # ----- what is to be expected
+
+    def left_on(self, engine_id: str, now: int) -> list[float]:
+        """How long (µs) each run of an engine should still take, the shortest first."""
+        standing = self._standings.get(engine_id)
+        return [] if standing is None else sorted(_left(run, now) for run in standing.runs.values())
+
+    def ahead_of(self, ready: Ready) -> float | None:
+        """How much work (µs of machine time) waits for the group of a place and is more urgent; None without one."""
+        group = group_of_lane(ready.lane)
+        if group is None:
+            return None
+        queue, level = self._queues.get(group, _NOTHING), level_of(ready.weight, ready.est_us)
+        return queue.ahead(level)
+
+    def members_of(self, group: str) -> tuple[str, ...]:
+        """The engines of a group, in the order of their ids."""
+        return tuple(sorted(each.engine.id for each in self._of(group)))
 
     @property
     def slots(self) -> int:

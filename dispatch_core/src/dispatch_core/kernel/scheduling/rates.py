@@ -139,6 +139,11 @@ class Rates:
             benchmarked=base_us_per_unit(engine, task_class) is not None,
         )
 
+    def spread(self, engine_id: str, task_class: str) -> tuple[float, float]:
+        """The standard deviation of the logarithm of a run's time, and the (fading) count of runs it rests on."""
+        own = self._engines.get((engine_id, task_class), _Seen())
+        return _spread(own), own.count
+
 
 def length_us(units: float, us_per_unit: float) -> int:
     """How long so much work takes, in whole µs: 1 … LENGTH_MAX_US.
