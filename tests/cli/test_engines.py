@@ -86,9 +86,24 @@ def test_estimates_are_shown(dispatch: Program, remote: Program, dispatcher: Dis
     dispatch("engines", "estimates", "nobody", exit_code=3)
 
 
+def test_a_claim_is_previewed(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
+    """What it would get and what comes after, what it is refused and why; nothing is granted."""
+    assert "nothing waits that it could take" in remote("engines", "preview", engine).stdout
+    first = remote.json("submit", "/in/a.mov", "/out/a.mp4", "--priority", "3")["id"]
+    second = remote.json("submit", "/in/b.mov", "/out/b.mp4", "--codec", "hevc")["id"]
+    remote("submit", "/in/c.mov", "/out/c.mp4", "--require", "ffmpeg >= 7")
+    told = remote.json("engines", "preview", engine)
+    assert (told["chosen"]["job_id"], told["refused"]) == (first, {"software-version": 1})
+    shown = remote("engines", "preview", engine).stdout
+    for part in (engine, first, second, "s later", "software-version 1"):
+        assert part in shown
+    assert len(dispatcher.claim(engine, session=engine, limit=2)) == 2
+    assert "2 of 2 slots are taken" in remote("engines", "preview", engine).stdout
+
+
 def test_an_unknown_engine_is_exit_code_3(dispatch: Program) -> None:
     """Whatever is asked of an engine that is not there, the answer is: not found."""
-    for verb in ("show", "cordon", "drain", "resume", "delete"):
+    for verb in ("show", "preview", "cordon", "drain", "resume", "delete"):
         assert "nobody" in dispatch("engines", verb, "nobody", exit_code=3).stderr
 
 

@@ -181,7 +181,24 @@ def test_explain_says_why_and_what_would_help(remote: Program, dispatcher: Dispa
     shown = remote("jobs", "explain", job_id, "--engine", engine).stdout
     assert "never" in shown
     assert told["engines"][0]["reasons"][0]["message"] in shown
+    assert "drop its requirement ffmpeg >= 7" in shown
     remote("jobs", "explain", job_id, "--engine", "nobody", exit_code=3)
+
+
+def test_explain_says_when_a_job_should_start(remote: Program, dispatcher: Dispatcher, engine: str) -> None:
+    """Its place and an estimate of its start in words; machines get the instants."""
+    jobs = [remote.json("submit", "/in/a.mov", "/out/a.mp4", "--duration", "10m")["id"] for _ in range(4)]
+    assert "at the next claim" in remote("jobs", "explain", jobs[0]).stdout
+    dispatcher.claim(engine, session=engine, limit=2)
+    (last,) = [each for each in jobs[2:] if remote.json("jobs", "explain", each)["position"] == 2]
+    told = remote.json("jobs", "explain", last)
+    start = told["estimated_start"]
+    assert told["verdict"] == "busy"
+    assert told["at"] < start["p10"] < start["p50"] < start["p90"]
+    assert start["engines"] == [engine]
+    shown = remote("jobs", "explain", last).stdout
+    assert "about " in shown
+    assert "(estimate)" in shown
 
 
 @pytest.mark.checklist(43)

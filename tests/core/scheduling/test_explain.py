@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dispatch_core import (
+    Benchmark,
     Dispatcher,
     JobError,
     JobSize,
     JobVerdict,
     ManualClock,
     Profile,
+    Reason,
     Retry,
     SeededIds,
+    StartEstimate,
+    Storage,
     StrictPolicy,
 )
+from dispatch_core.kernel.scheduling.severity import Severity, severity_of
+from dispatch_core.shell.explaining import LINES_ROWS_MAX
 from dispatch_core.storage import create_storage
 from dispatch_core.testing import strategies as some
 from tests.core.conftest import MakeDispatcher
@@ -155,6 +163,133 @@ def test_a_late_report_is_waited_for(dispatcher: Dispatcher, clock: ManualClock)
     dispatcher.tick()
     assert dispatcher.explain(job.id).verdict is V.WAITING
     assert "late report" in dispatcher.explain(job.id).summary
+
+
+def test_the_nearest_engine_and_the_job_itself_could_change(dispatcher: Dispatcher) -> None:
+    """Never: what the engine with the fewest lacks needs, and which requirement the job could do without."""
+    start(dispatcher, "far", facts={"codec": ("av1",), "ffmpeg": "5.0"})
+    start(dispatcher, "near", facts={"codec": ("h264",), "ffmpeg": "5.0"})
+    job = dispatcher.submit(spec(requirements=("ffmpeg >= 6", "codec has h264")))
+    explanation = dispatcher.explain(job.id)
+    assert (explanation.verdict, explanation.nearest) == (V.NEVER, "near")
+    assert explanation.unblock == "an engine with ffmpeg >= 6"
+    assert explanation.instead == ("drop its requirement ffmpeg >= 6: near could run it",)
+    assert explanation.start is None
+    assert explanation.position is None
+    both = dispatcher.submit(spec(requirements=("ffmpeg >= 6", "memory_gb >= 64")))
+    (instead,) = dispatcher.explain(both.id).instead
+    assert instead == "drop its requirements ffmpeg >= 6, memory_gb >= 64: near could run it"
+
+
+def test_the_hardest_reason_stands_first(dispatcher: Dispatcher) -> None:
+    """Never before offline before limited before busy; a code nobody knows counts as never, or as a limit if it moves."""
+    start(dispatcher, slots=1)
+    dispatcher.submit(spec())
+    claim(dispatcher)
+    job = dispatcher.submit(spec(requirements=("ffmpeg >= 99",)))
+    dispatcher.assign(job.id, "e2")
+    dispatcher.cordon("e1")
+    (answer,) = dispatcher.explain(job.id).engines
+    assert [each.code for each in answer.reasons] == ["software-version", "maintenance", "pinned", "busy"]
+    assert severity_of(Reason("own-rule", "is blue")) is Severity.NEVER
+    assert severity_of(Reason("own-limit", "is full", volatile=True)) is Severity.LIMITED
+
+
+def test_a_job_that_is_left_to_a_better_engine_says_so(make_dispatcher: MakeDispatcher) -> None:
+    """The slow engine is free: where the job will be done, when, and how long it would take here."""
+    dispatcher = make_dispatcher()
+    for name, speed in (("fast", 10.0), ("slow", 1.0)):
+        cells = (Benchmark(task_class="h264/1080p/encode", units_per_s=speed),)
+        start(dispatcher, name, slots=1, benchmarks=cells)
+        assert claimed(dispatcher, name) == []
+    size = JobSize(duration_us=100_000_000, height=1_080)
+    dispatcher.submit(spec(size=size))
+    assert claimed(dispatcher, "fast")
+    job = dispatcher.submit(spec(size=size))
+    explanation = dispatcher.explain(job.id)
+    (reason,) = explanation.engines[1].reasons
+    assert reason.code == "waits-for-better"
+    assert reason.message.startswith("is left to fast: done there in 2")
+    assert reason.message.endswith("s run), here in 100 s")
+    assert (explanation.verdict, explanation.nearest) == (V.OUTRANKED, "slow")
+    assert explanation.summary == f"it {reason.message}"
+    assert explanation.unblock == "wait, or pin it to slow"
+    assert dispatcher.preview("slow").refused == {"waits-for-better": 1}
+    assert claimed(dispatcher, "slow") == []
+    dispatcher.assign(job.id, "slow")
+    assert claimed(dispatcher, "slow") == [job.id]
+
+
+def test_a_start_is_estimated_from_what_runs_and_what_waits(
+    dispatcher: Dispatcher, clock: ManualClock
+) -> None:
+    """One slot, a run of 60 s, one job of 60 s before it: about two minutes, more or less."""
+    cells = (Benchmark(task_class="h264/1080p/encode", units_per_s=1.0),)
+    start(dispatcher, slots=1, benchmarks=cells)
+    size = JobSize(duration_us=60_000_000, height=1_080)
+    first, _, third = dispatcher.submit_many([spec(size=size)] * 3)
+    told = dispatcher.explain(first.id)
+    assert told.start == StartEstimate(
+        p10_us=told.at_us, p50_us=told.at_us, p90_us=told.at_us, engines=("e1",)
+    )
+    assert claimed(dispatcher) == [first.id]
+    told = dispatcher.explain(third.id)
+    assert (told.verdict, told.position, told.position_exact) == (V.BUSY, 2, True)
+    assert told.start is not None
+    assert told.start.engines == ("e1",)
+    assert 115_000_000 < told.start.p50_us - told.at_us < 130_000_000
+    assert told.start.p10_us < told.start.p50_us < told.start.p90_us < told.at_us + 250_000_000
+    dispatcher.hold(third.id)
+    assert dispatcher.explain(third.id).start is None
+    later = dispatcher.submit(spec(size=size, not_before_us=clock.now_us() + 3_600_000_000))
+    told = dispatcher.explain(later.id)
+    assert told.start is not None
+    assert told.start.p50_us == clock.now_us() + 3_600_000_000
+
+
+def test_a_place_far_behind_is_told_as_at_least(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """Only so many are looked at; the start rests on what the outlook knows of the rest."""
+    start(dispatcher, slots=1)
+    dispatcher.submit_many([spec()] * (LINES_ROWS_MAX + 50))
+    clock.advance(1)
+    last = dispatcher.submit(spec())
+    told = dispatcher.explain(last.id)
+    assert (told.position, told.position_exact) == (LINES_ROWS_MAX + 1, False)
+    assert told.start is not None
+    assert told.start.p50_us > told.at_us
+
+
+def test_a_question_reads_little_of_the_backlog(
+    storage: Storage, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait: no counting of the backlog, and no more rows than are told of, in a handful of calls."""
+    dispatcher = make_dispatcher()
+    start(dispatcher, slots=1)
+    jobs = dispatcher.submit_many([spec(priority=number % 3) for number in range(900)])
+    assert claimed(dispatcher)
+    with storage.read() as snapshot:
+        kind = type(snapshot)
+    calls: Counter[str] = Counter()
+    for name in ("buckets", "find", "heads", "history", "load", "open_attempts", "tally"):
+        monkeypatch.setattr(kind, name, counted(name, getattr(kind, name), calls))
+    assert dispatcher.explain(jobs[-1].id).verdict is V.BUSY
+    rows, heads = calls.pop("rows"), calls.pop("heads")
+    assert rows <= LINES_ROWS_MAX + 1
+    assert heads <= 2
+    assert calls == {"buckets": 1, "find": 2, "load": 2, "open_attempts": 1}
+
+
+def counted(name: str, method: Callable[..., Any], calls: Counter[str]) -> Callable[..., Any]:
+    """A method whose calls are counted, and the rows that heads have."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        calls[name] += 1
+        found = method(*arguments, **named)
+        if name == "heads":
+            calls["rows"] += sum(map(len, found.values()))
+        return found
+
+    return call
 
 
 @settings(

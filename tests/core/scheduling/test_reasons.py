@@ -285,7 +285,7 @@ def play(seed: int) -> int:
 
 def test_every_reason_is_true_and_without_them_it_is_granted() -> None:
     """In small fleets of all kinds, with pins, holds, windows, pools, full disks and silent engines."""
-    assert sum(play(seed) for seed in range(60)) > 60
+    assert sum(play(seed) for seed in range(30)) > 30
 
 
 @pytest.mark.soak

@@ -18,7 +18,7 @@ from dispatch_core.kernel.scheduling.explanation import (
 from dispatch_core.kernel.scheduling.falling import fall_ahead
 from dispatch_core.kernel.scheduling.matcher import Matcher
 from dispatch_core.kernel.scheduling.outlook import Outlook
-from dispatch_core.kernel.scheduling.rates import SIGMA, Z90
+from dispatch_core.kernel.scheduling.rates import SIGMA
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.kernel.scheduling.severity import Severity, hardest_first, price_of, severity_of
 from dispatch_core.kernel.scheduling.standing import Backlog, Place, Rivals, lanes_of
@@ -159,11 +159,8 @@ class _Question:
         waits = [route.wait_us for route in self.matcher.routes(job, self.outlook, self.now)]
         if due_us is None or not waits or job.held is not None:
             return None
-        behind_us, ahead_us = min(waits), max(due_us - self.now, 0)
-        margin_us = Z90 * SIGMA * behind_us
-        found = [max(ahead_us, behind_us + sign * margin_us) for sign in (-1, 0, 1)]
-        low, middle, high = (self.now + round(each) for each in found)
-        return StartEstimate(p10_us=low, p50_us=middle, p90_us=high)
+        behind_us, least_us = min(waits), max(due_us - self.now, 0)
+        return around(behind_us, SIGMA * behind_us, self.now, (), least_us)
 
     # ----- what the job could do without
 

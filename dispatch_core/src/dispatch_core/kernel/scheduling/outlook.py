@@ -190,11 +190,11 @@ class Outlook:
         The rates are shared.
         """
         other = Outlook(self.rates, self._admits, self.passed_over.copy())
+        other._capable = self._capable.copy()  # first: of engines that are known, and stay so
         for name, known in self._standings.copy().items():
             other._standings[name] = _Standing(known.engine, known.group, known.asked_us, known.runs.copy())
         for group, queue in self._queues.copy().items():
             other._queues[group] = _Queue(queue.lengths.copy(), queue.weights.copy())
-        other._capable = self._capable.copy()
         return other
 
     # ----- what is to be expected

@@ -32,6 +32,7 @@ SEVERITIES: Final[Mapping[str, Severity]] = MappingProxyType(
         "busy": Severity.BUSY,
         "pinned": Severity.LIMITED,
         "failed-here": Severity.LIMITED,
+        "limited": Severity.LIMITED,
         "disk-full": Severity.LIMITED,
         "pool-full": Severity.LIMITED,
         "pool-unknown": Severity.LIMITED,

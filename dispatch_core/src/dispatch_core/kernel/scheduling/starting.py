@@ -16,7 +16,11 @@ from attrs import frozen
 from dispatch_core.kernel.scheduling.explanation import StartEstimate
 from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.rates import SIGMA, Z90
+from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
+
+HORIZON_US = 366 * 86_400 * SECOND_US
+"""Beyond a year nothing is promised."""
 
 
 @frozen
@@ -77,13 +81,20 @@ def start_of(
     return around(wait_us, hypot(sqrt(variance), wait_us * spread.shared), now, names)
 
 
-def around(wait_us: float, deviation_us: float, now: int, engines: tuple[str, ...]) -> StartEstimate:
-    """An estimate from a wait and its standard deviation; nothing starts before now."""
+def around(
+    wait_us: float, deviation_us: float, now: int, engines: tuple[str, ...], least_us: float = 0.0
+) -> StartEstimate | None:
+    """An estimate from a wait and its standard deviation; nothing starts before ``least_us`` from now.
+
+    None if that is beyond the horizon.
+    """
     margin_us = Z90 * deviation_us
+    if not max(wait_us + margin_us, least_us) < HORIZON_US:
+        return None
     return StartEstimate(
-        p10_us=now + max(round(wait_us - margin_us), 0),
-        p50_us=now + round(wait_us),
-        p90_us=now + round(wait_us + margin_us),
+        p10_us=now + round(max(wait_us - margin_us, least_us)),
+        p50_us=now + round(max(wait_us, least_us)),
+        p90_us=now + round(max(wait_us + margin_us, least_us)),
         engines=engines,
     )
 

@@ -83,7 +83,8 @@ def _limited(job: Job, nearest: EngineAnswer) -> Verdict:
         pinned = f"it is pinned to {job.pin.engine_id}, which cannot take it now"
         return Verdict(JobVerdict.LIMITED, pinned, "unpin it", nearest.engine_id)
     mends = _mends(nearest, Severity.LIMITED)
-    return Verdict(JobVerdict.LIMITED, f"it {first.message}", mends, nearest.engine_id)
+    summary = f"it {first.message.removeprefix('it ')}"
+    return Verdict(JobVerdict.LIMITED, summary, mends, nearest.engine_id)
 
 
 def _most_common(answers: Sequence[EngineAnswer]) -> str:
