@@ -130,7 +130,7 @@ def preview(snapshot: Transaction, house: House, context: Context, engine_id: st
     outlook = house.fleet.copy(snapshot)
     view = _view(status, rooms, LimitsAsSeen(snapshot, context.tenant), house, outlook)
     explanation = house.matcher.choose(view, fronts, outlook, view.now_us)[1]
-    taken, slots = len(status.attempts), status.engine.profile.slots
+    taken, slots = len(status.attempts), status.engine.slots
     if taken < slots:
         return explanation
     busy = Reason("busy", f"{taken} of {slots} slots are taken", "wait, or more slots")

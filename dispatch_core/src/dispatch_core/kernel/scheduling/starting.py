@@ -101,7 +101,7 @@ def around(
 
 def _slots(engine: Engine, spread: Spread, outlook: Outlook, now: int) -> list[tuple[float, float]]:
     """When each slot is free and with which variance: the runs that end last keep theirs."""
-    slots = engine.profile.slots
+    slots = engine.slots
     left = outlook.left_on(engine.id, now)
     runs = left[max(len(left) - slots, 0) :]
     return [(each, (each * spread.deviation) ** 2) for each in runs] + [(0.0, 0.0)] * (slots - len(runs))
