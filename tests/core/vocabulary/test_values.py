@@ -133,7 +133,8 @@ def test_what_is_unknown_of_a_size_is_none() -> None:
 def test_events_have_stable_names() -> None:
     """Names in stored history are the kebab-case class names: changing one breaks old stores."""
     assert sorted(name_of(event) for event in Event.__args__) == [
-        "access-denied", "attempt-failed", "cancel-asked", "engine-benchmarked", "engine-registered", "engine-seen", "engine-wanted",
+        "access-denied", "attempt-failed", "cancel-asked", "engine-benchmarked", "engine-healed", "engine-probed",
+        "engine-quarantined", "engine-registered", "engine-seen", "engine-wanted",
         "hold-released", "job-cancelled", "job-completed", "job-deleted", "job-due", "job-edited", "job-failed",
         "job-fell-back", "job-granted", "job-held", "job-pinned", "job-purged", "job-requeued", "job-restored", "job-submitted",
         "key-created", "key-revoked", "key-rotated", "lease-expired",
