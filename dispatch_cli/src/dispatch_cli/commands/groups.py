@@ -73,7 +73,7 @@ POOL_COMMANDS: Final = MappingProxyType(
 LIMIT_COMMANDS: Final = MappingProxyType(
     {
         "list": Later(f"{_LIMITS}:list_limits", "List limits by key and what is in use of them."),
-        "set": Later(f"{_LIMITS}:set_limit", "Limit jobs that name a key."),
+        "set": Later(f"{_LIMITS}:set_limit", "Limit jobs that name a key (`dispatch submit --limit KEY`)."),
         "remove": Later(f"{_LIMITS}:remove_limits", "Let keys be limited no longer."),
     }
 )
