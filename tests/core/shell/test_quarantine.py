@@ -108,7 +108,7 @@ def test_a_trial_lets_one_job_through_and_success_heals(fleet: Dispatcher, clock
     (lease,) = fleet.claim("bad", session="s", limit=4)
     assert fleet.claim("bad", session="s", limit=4) == []
     answer = fleet.explain(queued[-1].id, "bad").engines[0]
-    assert [reason.code for reason in answer.reasons] == ["busy"]
+    assert [reason.code for reason in answer.reasons] == ["busy", "outranked"]
     fleet.complete(lease)
     assert state(fleet) is WantedState.ACTIVE
     assert [name for name, _ in events(fleet)][-3:] == [
