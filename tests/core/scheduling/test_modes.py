@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dispatch_core import Dispatcher, InvalidCommandError, JobKind, JobSpec, ManualClock, Settings
+from dispatch_core import Context, Dispatcher, InvalidCommandError, JobKind, JobSpec, ManualClock, Settings
 from tests.core.conftest import MakeDispatcher
 from tests.core.house import claim, claimed, names, start
 
@@ -79,6 +79,13 @@ def test_rekeying_goes_on_where_it_stopped(make_dispatcher: MakeDispatcher, cloc
     for limit in (0, 1_001):
         with pytest.raises(InvalidCommandError):
             server.rekey(limit)
+
+
+def test_with_a_receipt_key_all_are_placed(make_dispatcher: MakeDispatcher) -> None:
+    """The key is the request's, not each job's: the first job does not use it up."""
+    submitted(in_mode(make_dispatcher, "flow"))
+    report = in_mode(make_dispatcher, "fifo").acting(Context(receipt_key="once")).rekey()
+    assert (report.looked, report.moved) == (3, 3)
 
 
 def test_only_what_waits_is_placed(make_dispatcher: MakeDispatcher) -> None:

@@ -173,6 +173,15 @@ def test_a_pass_purges_a_bounded_batch(make_dispatcher: MakeDispatcher, clock: M
     assert [(each.purged, each.more) for each in reports] == [(10, True), (10, True), (5, False), (0, False)]
 
 
+def test_with_a_receipt_key_all_that_may_go_goes(dispatcher: Dispatcher, clock: ManualClock) -> None:
+    """The key is the request's, not each job's: the first job does not use it up, and a repeat does no harm."""
+    for job in dispatcher.submit_many([spec() for _ in range(3)]):
+        dispatcher.cancel(job.id)
+    clock.advance_us(BATCH_US)
+    keyed = dispatcher.acting(Context(receipt_key="once"))
+    assert [keyed.purge(Retention.older_than(0)).total for _ in range(2)] == [3, 0]
+
+
 @pytest.mark.parametrize("happened", ["start", "jump"])
 def test_a_clock_that_may_be_wrong_purges_nothing(
     make_dispatcher: MakeDispatcher, clock: ManualClock, happened: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import attrs
 from attrs import frozen
 
 from dispatch_core.kernel.retention import Cutoff, Retention
@@ -63,6 +64,7 @@ def purge(
     """Purge what may go now, at most ``PURGE_MAX`` jobs; or only count them all. Raises InvalidCommandError."""
     if problems := list(problems_of(retention)):
         raise InvalidCommandError(problems)
+    context = attrs.evolve(context, receipt_key=None)  # a repeat does no harm, and the key is one for all
     with storage.read() as snapshot:
         cutoffs = list(retention.cutoffs(snapshot.now()))
         counts: Counter[str] = Counter()
