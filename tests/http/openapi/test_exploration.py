@@ -36,7 +36,7 @@ def server() -> Iterator[WsgiApp]:
     """A real application on a store in memory. In the end its books balance, and it has never failed."""
     log, storage = io.StringIO(), MemoryStorage()
     with Dispatcher(storage, ids=SeededIds(1)) as dispatcher:
-        app = create_app(dispatcher, HttpSettings(keys=(api_key(KEY),)), log=make_log(log))
+        app = create_app(dispatcher, HttpSettings(keys=(api_key(KEY),), requests_per_s=0), log=make_log(log))
         yield tended(app, dispatcher)
         dispatcher.tick()
         check_store(storage)
