@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dispatch_core import (
+    ConflictError,
     Context,
     Dispatcher,
     ManualClock,
@@ -156,6 +159,30 @@ def test_accounts_are_forgiven_after_an_hour_and_beyond_a_number() -> None:
     assert len(known.clocks) == ACCOUNTS_MAX + 1
     assert known.total == ACCOUNTS_MAX + 1
     assert len(known._order) <= 2 * ACCOUNTS_MAX + 70
+
+
+def test_an_account_pays_once_for_a_job_that_is_decided_again(clock: ManualClock) -> None:
+    """A lost race or a failed save charges nothing: the keys are those of a store where nothing went wrong."""
+    pushed = []
+    for unlucky in (False, True):
+        storage = MemoryStorage(clock)
+        dispatcher = Dispatcher(storage, ids=SeededIds())
+        inner = storage._tables.commit
+        lost: list[int] = []
+
+        def race(*arguments: Any, lost: list[int] = lost, inner: Any = inner) -> None:
+            lost.append(1)
+            if len(lost) % 3:
+                raise ConflictError([])
+            inner(*arguments)
+
+        if unlucky:
+            storage._tables.commit = race  # type: ignore[assignment, method-assign]  # two races lost before each save
+        dispatcher.submit(film(1, account="quiet"))
+        jobs = [dispatcher.submit(film(60, account="bulk")) for _ in range(5)]
+        pushed.append([job.ready.order_key - job.created_us for job in jobs if job.ready])
+    assert pushed[0] == pushed[1]
+    assert pushed[0] == sorted(set(pushed[0]))
 
 
 def test_runs_teach_while_the_outlook_is_to_be_read_again(farm: Dispatcher, clock: ManualClock) -> None:

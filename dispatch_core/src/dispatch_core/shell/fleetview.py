@@ -47,12 +47,14 @@ class FleetView:
     def forget(self) -> None:
         """Read the store again at the next question."""
         self._former, self._outlook = self._outlook or self._former, None
+        self._accounts.undo()
         if self._rates is not None:
             self._rates.look_again()
 
     def begin(self, now: int) -> None:
         """A batch begins: what the last one did is in the store. Within a batch, nothing is read twice."""
         self._missed.clear()
+        self._accounts.settle()
         self._due = self._old and abs(now - self._read_us) > REFRESH_US
 
     def grow_old(self) -> None:
@@ -154,6 +156,7 @@ class FleetView:
 
     def remember(self, changes: Sequence[Change]) -> None:
         """The batch was written: take over its engines, learn from its runs."""
+        self._accounts.settle()
         outlook = self._outlook or self._former  # what runs teach is not forgotten with the rest
         if outlook is None:
             return

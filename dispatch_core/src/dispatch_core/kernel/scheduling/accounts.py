@@ -36,6 +36,12 @@ class _Clocks:
             self._order = [(clock, name) for name, (clock, _) in self.clocks.items()]
             heapify(self._order)
 
+    def back(self, account: str, before: tuple[int, int] | None) -> None:
+        if before is not None:
+            self.put(account, *before)
+        elif self.clocks.pop(account, None) is not None:
+            self.total -= self.share(account)
+
     def forget(self, now: int) -> None:
         while self.clocks:
             account, (_, heard) = next(iter(self.clocks.items()))
@@ -63,6 +69,7 @@ class Accounts:
     push_us: int
     shares: Mapping[str, float] = field(factory=dict)
     _tenants: dict[str, _Clocks] = field(factory=dict, init=False)
+    _charged: list[tuple[_Clocks, str, tuple[int, int] | None]] = field(factory=list, init=False)
 
     def push(self, tenant: str, account: str, length_us: int, slots: int, now: int) -> int:
         """How far (µs) a new job of this account is put back; the account's clock moves on."""
@@ -70,9 +77,20 @@ class Accounts:
         if known is None:
             known = self._tenants[tenant] = _Clocks(self.shares)
         known.forget(now)
+        self._charged.append((known, account, known.clocks.get(account)))
         before = max(known.clocks.get(account, (0, 0))[0], now)
         share = known.share(account)
         total = known.total if account in known.clocks else known.total + share
         slowest = known.slowest()
         known.put(account, before + round(length_us * total / (share * max(slots, 1))), now)
         return 0 if slowest is None else min(max(before - max(slowest, now), 0), self.push_us)
+
+    def settle(self) -> None:
+        """What was charged stands: the jobs are accepted."""
+        self._charged.clear()
+
+    def undo(self) -> None:
+        """What was charged since ``settle`` was charged for nothing: the jobs are decided again, or refused."""
+        while self._charged:
+            clocks, account, before = self._charged.pop()
+            clocks.back(account, before)
