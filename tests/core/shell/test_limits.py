@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from dispatch_core import (
     InvalidCommandError,
     Job,
     JobError,
+    JobSize,
     JobSpec,
     JobVerdict,
     LimitExceededError,
@@ -33,6 +35,7 @@ from dispatch_core.testing.checkers import check_store
 from dispatch_core.testing.samples import a_ledger, a_limit
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.limits import TOKEN
+from dispatch_core.vocabulary.records import RecordType, Ref
 from tests.core.house import claim, claimed, names, spec, start
 
 
@@ -221,6 +224,56 @@ def test_two_servers_of_one_store_overfill_no_limit(clock: ManualClock, said: Li
     assert len(granted) == 2
     assert mine == []
     assert one.limits.get("licence").in_use == 1
+    check_store(storage)
+
+
+def test_a_claim_locks_the_limits_that_are_used_alone(clock: ManualClock) -> None:
+    """However many others the tenant has; one that only a job far behind uses, too."""
+    storage = MemoryStorage(clock)
+    dispatcher = Dispatcher(storage, ids=SeededIds())
+    start(dispatcher)
+    for number in range(20):
+        dispatcher.limits.set(f"other-{number}", LimitSpec(capacity=1))
+    dispatcher.limits.set("licence", LimitSpec(capacity=1))
+    using(dispatcher)
+    locked: list[Ref] = []
+    inner = storage._tables.lock
+
+    def told(refs: Collection[Ref]) -> Any:
+        locked.extend(refs)
+        return inner(refs)
+
+    storage._tables.lock = told  # type: ignore[method-assign]  # what is locked
+    assert len(claimed(dispatcher)) == 1
+    assert [key for kind, key in locked if kind is RecordType.LIMIT] == ["default/licence"]
+
+
+def test_limits_met_far_behind_are_overfilled_by_no_two_servers(clock: ManualClock) -> None:
+    """A job behind those known uses another limit: what runs is counted again when that is locked."""
+    storage = MemoryStorage(clock)
+    one, two = (Dispatcher(storage, ids=SeededIds(number)) for number in (1, 2))
+    for name in ("a", "b"):
+        one.limits.set(f"account:{name}", LimitSpec(capacity=1))
+    start(one, "e1", size_bytes_max=10), start(one, "e2")
+    large, small = (
+        spec(account="b", size=JobSize(size_bytes=size)) for size in (100, 1)
+    )  # e1 takes the small one
+    one.submit_many([spec(account="a")] * 40 + [large, small])
+    assert len(claimed(one, "e1")) == 1
+    inner = storage._tables.lock
+    granted: list[str] = []
+
+    def overtaken(refs: Collection[Ref]) -> Any:
+        if not granted and (RecordType.LIMIT, "default/account:b") in refs:
+            granted.append("")
+            granted.extend(claimed(two, "e2"))
+        return inner(refs)
+
+    storage._tables.lock = overtaken  # type: ignore[method-assign]  # the other server comes in between
+    mine = claimed(one, "e1")
+    assert len(granted) == 2
+    assert mine == []
+    assert one.limits.get("account:b").in_use == 1
     check_store(storage)
 
 

@@ -148,6 +148,15 @@ class Heads:
             if first.tenant == tenant and name in first.spec.scarce:  # a class waits for the same
                 yield from (window.jobs[rank[2]] for rank in window.ranks[:limit])
 
+    def ahead(self, tenant: str) -> Iterator[Job]:
+        """The first job known of each of a tenant's buckets; those behind it, too, where accounts differ."""
+        for window in (self._windows or {}).values():
+            if window is None or not window.ranks:
+                continue
+            first = window.jobs[window.ranks[0][2]]
+            if first.tenant == tenant:
+                yield from (first,) if first.spec.account is None else window.jobs.values()
+
     def firsts(self) -> Mapping[Bucket, Job]:
         """The first job of every bucket that was read; may be asked beside the writer."""
         windows = self._windows

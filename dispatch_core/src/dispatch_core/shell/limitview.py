@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from attrs import frozen
+
 from dispatch_core.kernel.limits import known_limit, tokens_at
 from dispatch_core.ports.storage import Transaction
 from dispatch_core.shell.house import House
@@ -51,6 +53,18 @@ def limit_rooms(
         tokens = tokens_at(limit.spec, ledger if isinstance(ledger, Ledger) else None, now)
         rooms[limit.name] = LimitRoom(limit=limit, in_use=counted[limit.name], tokens=tokens)
     return rooms
+
+
+@frozen
+class Held:
+    """The pools and limits of a tenant that a batch has locked: among them all limits of these keys; None: of all."""
+
+    refs: tuple[Ref, ...]
+    keys: frozenset[str] | None
+
+    def settles(self, key: str) -> bool:
+        """Whether a limit of this key is here if there is one."""
+        return self.keys is None or key in self.keys
 
 
 class LimitsAsSeen:

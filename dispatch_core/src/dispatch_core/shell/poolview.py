@@ -62,6 +62,10 @@ class Running:
         yield from (job for job in self._running[tenant].values() if job.id not in self._changed)
         yield from (job for job in self._changed.values() if job and _runs(job, tenant))
 
+    def forget(self, tenant: str) -> None:
+        """Read them again: more is locked now."""
+        self._running.pop(tenant, None)
+
     def _read(self, tenant: str) -> dict[str, Job]:
         opened = self._transaction.due(RecordType.ATTEMPT, INT_MAX, OPEN_MAX)
         jobs = {(RecordType.JOB, key.rpartition("/")[0]) for _, key in opened}

@@ -25,9 +25,8 @@ from dispatch_core.kernel.terms import Decision
 from dispatch_core.kernel.windows import evolve_window
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Tally, Transaction
 from dispatch_core.shell.house import House
-from dispatch_core.shell.limitview import ledger_refs, limit_rooms
-from dispatch_core.shell.poolview import Running, pool_rooms, pools_of
-from dispatch_core.shell.quotaview import limits_of
+from dispatch_core.shell.limitview import Held
+from dispatch_core.shell.poolview import Running
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
@@ -46,8 +45,8 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Bucket, Job, rank_of
 from dispatch_core.vocabulary.keys import Key
-from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, LimitRoom, limit_id, waiting_of
-from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, PoolRoom, pool_key
+from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, limit_id, waiting_of
+from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
 
@@ -77,8 +76,8 @@ class Workspace:
         self._firsts: dict[Bucket, Job | None] = {}
         self._stale: dict[Bucket, None] = {}
         self._jobs: dict[str, Job | None] = {}
-        self._running = Running(transaction, self._jobs)
-        self._scarce: dict[str, list[Ref]] = {}
+        self.running = Running(transaction, self._jobs)
+        self.held: dict[str, Held] = {}
         self.recent: dict[str, Mapping[str, Attempt]] = {}
         self._history: list[Recorded] = []
         self._forgotten: list[Ref] = []
@@ -167,31 +166,6 @@ class Workspace:
         """The sum of counters, this batch included; whoever rests on it has locked something before."""
         stored = {cell.keys: cell.count for cell in self.transaction.tally(Tally.COUNTERS)}
         return sum(stored.get((tenant, name), 0) + self._counters[tenant, name] for name in names)
-
-    def rooms(self, tenant: str) -> Mapping[str, PoolRoom]:
-        """What is free in a tenant's pools after this batch's grants."""
-        pools = [each for each in self._locked(tenant) if isinstance(each, Pool)]
-        return pool_rooms(pools, self._running.of(tenant))
-
-    def limit_rooms(self, engine: Engine) -> Mapping[str, LimitRoom]:
-        """What is left for an engine of its tenant's limits after this batch's grants."""
-        limits = [each for each in self._locked(engine.tenant) if isinstance(each, Limit)]
-        if not limits:
-            return {}
-        refs = ledger_refs(limits, engine.id)
-        self.load(refs)  # whoever writes one has locked its limit
-        ledgers = {ref: self.get(ref) for ref in refs}
-        return limit_rooms(limits, self._running.of(engine.tenant), ledgers, engine.id, self.now)
-
-    def _locked(self, tenant: str) -> list[Record]:
-        """The tenant's pools and limits, locked in one pass before anything is counted: claims rest on them."""
-        if tenant not in self._scarce:
-            found: list[Record] = [*limits_of(self.transaction, tenant), *pools_of(self.transaction, tenant)]
-            made = {ref_of(each) for each in self._current.values() if isinstance(each, (Pool, Limit))}
-            self._scarce[tenant] = sorted({ref_of(each) for each in found} | made)
-            self.lock_again(self._scarce[tenant])
-        records = [self.get(ref) for ref in self._scarce[tenant]]
-        return [each for each in records if each is not None and each.tenant == tenant]
 
     def lock_again(self, refs: Collection[Ref]) -> None:
         """Read with locks what may have been read without; what the batch has changed stays changed."""

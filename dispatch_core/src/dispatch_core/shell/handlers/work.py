@@ -14,6 +14,7 @@ from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
 from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
+from dispatch_core.shell.handlers.scarcity import LimitRooms, free_rooms
 from dispatch_core.shell.handlers.trust import judge
 from dispatch_core.shell.poolview import LazyRooms
 from dispatch_core.shell.workspace import Workspace
@@ -126,8 +127,8 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
         return []
     leases: list[Lease] = []
     while len(leases) < min(command.limit, free):
-        rooms = LazyRooms(lambda: workspace.rooms(engine.tenant))  # counted anew after each grant
-        limits = LazyRooms(lambda: workspace.limit_rooms(engine))
+        rooms = LazyRooms(lambda: free_rooms(workspace, engine.tenant))  # counted anew after each grant
+        limits = LimitRooms(workspace, engine)
         view = EngineView(
             engine,
             workspace.pulse(engine.id),
