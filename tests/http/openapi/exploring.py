@@ -18,6 +18,7 @@ from dispatch_http.admission import WsgiApp
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 # Well-formed requests may be refused for what the state or the meaning of the data is; not for their form.
 FINE = ["2xx", "304", "404", "409", "412", "422"]
+REFUSED = ["400", "401", "403", "404", "405", "406", "409", "412", "415", "422", "428", "429"]
 # What no schema can say: that a text is no cursor, and that in free JSON whole numbers fit in 64 bits.
 UNSAYABLE = [("GET", "/jobs"), ("POST", "/jobs"), ("PATCH", "/jobs/{job_id}"),
              ("PUT", "/jobs/{job_id}/status"), ("PATCH", "/jobs/{job_id}/status")]  # fmt: skip
@@ -88,6 +89,8 @@ def _config(key: str, examples: int, phases: Sequence[str], seed: int) -> Schema
                 "enabled": False
             },  # deletion is soft: what is deleted can be read and restored
             "positive_data_acceptance": {"expected-statuses": FINE},
+            # A precondition is looked at before the body (RFC 9110, 13.2.1), so bad data may meet 412, too.
+            "negative_data_rejection": {"expected-statuses": REFUSED},
         },
         "operations": [
             {
