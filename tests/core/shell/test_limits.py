@@ -34,7 +34,7 @@ from dispatch_core.storage import MemoryStorage
 from dispatch_core.testing.checkers import check_store
 from dispatch_core.testing.samples import a_ledger, a_limit
 from dispatch_core.vocabulary.commands import Claim
-from dispatch_core.vocabulary.limits import TOKEN
+from dispatch_core.vocabulary.limits import LIMITS_MAX, TOKEN, SetLimit
 from dispatch_core.vocabulary.records import RecordType, Ref
 from tests.core.house import claim, claimed, names, spec, start
 
@@ -96,6 +96,16 @@ def test_a_limit_that_limits_nothing_is_refused(
         dispatcher.limits.set(key, said)
     assert pointer in [problem.path for problem in refusal.value.problems]
     assert dispatcher.limits.list() == []
+
+
+def test_one_batch_makes_no_more_limits_than_a_tenant_may_have(dispatcher: Dispatcher) -> None:
+    """Those made before in the same batch count, too: one beyond would neither be listed nor hold."""
+    said = LimitSpec(capacity=1)
+    commands = [SetLimit(key=f"k{n}", spec=said) for n in range(LIMITS_MAX + 2)]
+    entries = [Entry(command, Context()) for command in commands]
+    commit(dispatcher._house, entries)
+    refused = [isinstance(each.error, LimitExceededError) for each in entries]
+    assert refused == [False] * LIMITS_MAX + [True] * 2
 
 
 def test_no_more_run_than_there_are(licensed: Dispatcher, clock: ManualClock) -> None:

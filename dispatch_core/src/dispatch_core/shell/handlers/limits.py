@@ -67,7 +67,9 @@ def _check_quota(limit: Limit, names: Collection[str], more: int, workspace: Wor
 
 
 def _full(workspace: Workspace, tenant: str) -> bool:
-    return len(limits_of(workspace.transaction, tenant)) >= LIMITS_MAX
+    found = {each.name for each in limits_of(workspace.transaction, tenant)}
+    made = (each for each in workspace.records() if isinstance(each, Limit))
+    return len(found | {each.name for each in made if each.tenant == tenant}) >= LIMITS_MAX
 
 
 def _drop_ledgers(limit: Limit, workspace: Workspace) -> None:
