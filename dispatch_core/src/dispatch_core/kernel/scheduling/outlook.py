@@ -64,9 +64,7 @@ class _Queue:
 
     def ahead(self, level: int) -> float:
         """Length of what is more urgent, and half of what is equally so."""
-        if self._above is None:
-            self._above = [*accumulate(reversed(self.lengths), initial=0)]
-        return self._above[LEVELS - 1 - level] + self.lengths[level] / 2
+        return self._sums()[LEVELS - 1 - level] + self.lengths[level] / 2
 
     def behind(self, level: int) -> float:
         """Weight of what is less urgent, and half of what is equally so."""
@@ -76,7 +74,12 @@ class _Queue:
 
     def total(self) -> int:
         """Length of everything."""
-        return sum(self.lengths)
+        return self._sums()[-1]
+
+    def _sums(self) -> list[int]:
+        if self._above is None:
+            self._above = [*accumulate(reversed(self.lengths), initial=0)]
+        return self._above
 
 
 @define
@@ -103,6 +106,16 @@ class _Standing:
 
 
 @frozen
+class _Room:
+    """The slots of a group and what should still run on them; how many of them ask for work, and the next to be free."""
+
+    slots: int
+    running_us: float
+    asking: int
+    free_us: float
+
+
+@frozen
 class _Capable:
     """Who may run a class: µs per unit by engine and by group, and on the best of them."""
 
@@ -123,7 +136,7 @@ class Outlook:
         self._capable: dict[str, _Capable] = {}
         self._classes: dict[str, set[str]] = {}
         self.passed_over = set(unfit)
-        self._spared: dict[str, dict[str, tuple[int, float]]] = {}
+        self._spared: dict[str, dict[str, _Room]] = {}
         self._spared_at = 0
 
     # ----- what happened
@@ -261,19 +274,17 @@ class Outlook:
     ) -> Route | None:
         """One group; None if none of its engines takes work of this class."""
         who = self._who(wanted)
-        taking = [each for each in self._of(group) if each.engine.id in who.engines]
-        slots = sum(each.engine.profile.slots for each in taking)
-        if not slots:
+        room = self._room(group, wanted.id, who, now)
+        if not room.slots:
             return None
         here_us = length_us(units, who.groups[group])
         queue, level = self._queues.get(group, _NOTHING), level_of(weight, here_us)
-        running = sum(_left(run, now) for each in taking for run in each.runs.values())
         return Route(
-            group=group,
-            here_us=here_us,
-            wait_us=(running + queue.ahead(level)) / slots,
-            behind=queue.behind(level) / slots,
-            backlog_us=(running + queue.total()) / slots,
+            group,
+            here_us,
+            (room.running_us + queue.ahead(level)) / room.slots,
+            queue.behind(level) / room.slots,
+            (room.running_us + queue.total()) / room.slots,
         )
 
     def elsewhere(self, wanted: SchedulingClass, job: Job, units: float, now: int) -> Route | None:
@@ -286,9 +297,10 @@ class Outlook:
         rate = None if group is None else who.groups.get(group)
         if group is None or rate is None or job.id in self.passed_over:
             return None
-        slots, free_in = self._spare(group, wanted.id, who, now)
-        if not slots:
+        room = self._room(group, wanted.id, who, now)
+        if not room.asking:
             return None
+        slots, free_in = room.asking, room.free_us
         queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
         wait_us = free_in + queue.ahead(level) / 2 / slots
         here_us = length_us(units, rate)
@@ -300,8 +312,8 @@ class Outlook:
         self._spared.pop(standing.engine.id, None)
         self._spared.pop(standing.group, None)
 
-    def _spare(self, group: str, class_id: str, who: _Capable, now: int) -> tuple[int, float]:
-        """How many slots of a group ask for work of a class, and when the next of them is free."""
+    def _room(self, group: str, class_id: str, who: _Capable, now: int) -> _Room:
+        """The slots of a group that may run a class, and what runs on them."""
         if now != self._spared_at:
             self._spared.clear()
             self._spared_at = now
@@ -309,9 +321,14 @@ class Outlook:
         for_whom = "" if group in who.engines else class_id  # its only member is the same for every class
         found = known.get(for_whom)
         if found is None:
-            asking = [each for each in self._of(group) if each.engine.id in who.engines and each.asks(now)]
-            slots = sum(each.engine.profile.slots for each in asking)
-            found = known[for_whom] = (slots, min((_free_in(each, now) for each in asking), default=0.0))
+            capable = [each for each in self._of(group) if each.engine.id in who.engines]
+            asking = [each for each in capable if each.asks(now)]
+            found = known[for_whom] = _Room(
+                sum(each.engine.profile.slots for each in capable),
+                sum(_left(run, now) for each in capable for run in each.runs.values()),
+                sum(each.engine.profile.slots for each in asking),
+                min((_free_in(each, now) for each in asking), default=0.0),
+            )
         return found
 
     def _queue(self, group: str) -> _Queue:
