@@ -51,7 +51,7 @@ def videos(tmp_path: Path) -> Path:
     """A user's videos: one long enough to be interrupted, two short ones."""
     folder = tmp_path / "videos"
     folder.mkdir()
-    for name, seconds, height in (("long", 5.0, 360), ("short", 1.0, 360), ("small", 0.9, 180)):
+    for name, seconds, height in (("long", 12.0, 540), ("short", 1.0, 360), ("small", 0.9, 180)):
         make_clip(folder / f"{name}.mp4", seconds, width=height * 16 // 9, height=height)
     return folder
 
