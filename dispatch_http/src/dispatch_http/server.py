@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Self
 
@@ -134,13 +135,14 @@ class Server:
         ``announce`` hears the address once callers are let in. A second signal, or a stop that hangs
         beyond the grace, ends the process at once. Main thread only.
         """
-        asked = threading.Event()
+        # An event's lock may be held by the very thread that the signal interrupts; this queue may be put to at any time.
+        asked: SimpleQueue[int] = SimpleQueue()
         former = _on_signals(asked)
         try:
             self.start()
             if announce is not None:
                 announce(self.url)
-            asked.wait()
+            asked.get()
             doom = threading.Timer(self._settings.drain_grace_s + _STOP_MARGIN_S, os._exit, [1])
             doom.daemon = True
             doom.start()
@@ -155,13 +157,15 @@ class Server:
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
-def _on_signals(asked: threading.Event) -> dict[signal.Signals, Handler]:
-    """Set ``asked`` at the first SIGTERM or SIGINT, exit at the second, ignore SIGHUP. Returns the handlers they had."""
+def _on_signals(asked: SimpleQueue[int]) -> dict[signal.Signals, Handler]:
+    """Put into ``asked`` at the first SIGTERM or SIGINT, exit at the second, ignore SIGHUP. Returns the handlers they had."""
+    seen: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
+        if seen:
             os._exit(128 + number)
-        asked.set()
+        seen.append(number)
+        asked.put(number)
 
     wanted: dict[signal.Signals, Handler] = {signal.SIGTERM: handle, signal.SIGINT: handle}
     if hasattr(signal, "SIGHUP"):
