@@ -69,11 +69,11 @@ def _mark(given: Instance) -> str:
 def unlearning() -> Iterator[None]:
     """For a while nothing is learned from runs in this process: a comparison that no setting of the product offers."""
     learn = Rates.learn
-    Rates.learn = _forget  # type: ignore[method-assign, assignment]
+    Rates.learn = _forget  # type: ignore[method-assign, assignment]  # the row that learns nothing
     try:
         yield
     finally:
-        Rates.learn = learn  # type: ignore[method-assign]
+        Rates.learn = learn  # type: ignore[method-assign]  # as it was
 
 
 def _forget(*_: object) -> None:

@@ -42,7 +42,7 @@ class Live:
         self.dispatcher.register("one", FAST, session="s")
 
     def submit(self, *units: float, **fields: object) -> list[str]:
-        specs = [JobSpec(kind="measure", parameters={"units": each}, **fields) for each in units]  # type: ignore[arg-type]
+        specs = [JobSpec(kind="measure", parameters={"units": each}, **fields) for each in units]  # type: ignore[arg-type]  # fields of a spec
         return [job.id for job in self.dispatcher.submit_many(specs)]
 
     def claim(self, engine_id: str = "one") -> Lease:
@@ -50,7 +50,7 @@ class Live:
         return lease
 
     def ask(self, **changes: object) -> WhatIf:
-        return what_if(fork(self.storage), Changes(**changes), kinds=[MEASURE])  # type: ignore[arg-type]
+        return what_if(fork(self.storage), Changes(**changes), kinds=[MEASURE])  # type: ignore[arg-type]  # fields of changes
 
 
 @pytest.fixture(params=["memory:", "sqlite://"], ids=["memory", "sqlite"])

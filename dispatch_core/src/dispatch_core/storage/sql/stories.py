@@ -138,7 +138,7 @@ class Judge:
         return iter(self._connection.execute(text))
 
     def _history_of(self, record_type: RecordType) -> Iterator[Row]:
-        text = f"SELECT {_HISTORY} FROM history WHERE type = ? ORDER BY key, tx, n"  # noqa: S608
+        text = f"SELECT {_HISTORY} FROM history WHERE type = ? ORDER BY key, tx, n"  # noqa: S608  # our own names
         return iter(self._connection.execute(text, (record_type.value,)))
 
     def _tagged(self, rows: Iterator[Row], tag: int, key: int) -> Iterator[Tagged]:
