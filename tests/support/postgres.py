@@ -141,7 +141,7 @@ def postgres(settings: Mapping[str, str] = FAST, *, own: bool = False) -> Iterat
     if named and not own:
         yield Named(named)
         return
-    folder = Path(tempfile.mkdtemp(prefix="dispatch-pg-", dir="/tmp"))  # noqa: S108  # another user must reach it
+    folder = Path(tempfile.mkdtemp(prefix="dispatch-pg-", dir="/tmp"))  # another user must reach it
     try:
         programs = programs_for(folder)
         server = Postgres(folder, programs, {**BASE, **settings}, port=free_port())
@@ -191,7 +191,7 @@ def run(programs: Path, program: str, *arguments: str) -> None:
     if not os.getuid():
         nobody = pwd.getpwnam("nobody")
         other = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    done = subprocess.run(  # noqa: S603  # our own words
+    done = subprocess.run(  # our own words
         [programs / program, *arguments], cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=False, **other,
     )  # fmt: skip
