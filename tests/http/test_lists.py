@@ -61,6 +61,10 @@ def test_a_list_is_filtered_by_time_and_tenant(fleet: Fleet, client: TestClient,
     charged = fleet.submit(account="studio")["id"]
     assert ids(client, account="studio") == ids(client, account=["studio", "other"]) == [charged]
     assert ids(client, account="other") == []
+    together = fleet.submit(campaign="Weihnachten 2030 – \u00e9t\u00e9")["id"]
+    assert ids(client, campaign="Weihnachten 2030 – \u00e9t\u00e9", state="pending") == [together]
+    assert ids(client, campaign=["other", "Weihnachten 2030 – \u00e9t\u00e9"]) == [together]
+    assert ids(client, campaign="Weihnachten") == []
     assert ids(client, tenant="other") == []
     for unfit in ("soon", "2030-01-01T00:00:00", "1960-01-01T00:00:00Z"):
         form = problem(

@@ -419,6 +419,7 @@ def _filter(query: JobQuery) -> JobFilter:
         "kind": query.kind,
         "engine": query.engine_id,
         "account": query.account,
+        "campaign": query.campaign,
         "tenant": query.tenant,
     }
     given = {name: value for name, value in fields.items() if value is not None}

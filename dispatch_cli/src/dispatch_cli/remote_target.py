@@ -222,6 +222,7 @@ def _filter(query: JobQuery) -> dict[str, str | int | None]:
         "kind": query.kind,
         "engine": query.engine_id,
         "account": query.account,
+        "campaign": query.campaign,
         "tenant": query.tenant,
         "deleted": _flag(query.deleted),
         "fields": _joined(query.fields),

@@ -40,6 +40,7 @@ class JobQuery:
     kind: str | None = None
     engine_id: str | None = None
     account: str | None = None
+    campaign: str | None = None
     tenant: str | None = None
     deleted: bool = False
     times: Mapping[str, str] = field(factory=dict)

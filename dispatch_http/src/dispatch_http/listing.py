@@ -14,7 +14,7 @@ from dispatch_http.parameters import Asked, page_cursor
 
 PAGE_DEFAULT: Final = 100
 TIMES: Final = ("created_since", "created_until", "updated_since", "updated_until")
-FILTERS: Final = ("state", "kind", "engine", "account", "tenant", "deleted", *TIMES)
+FILTERS: Final = ("state", "kind", "engine", "account", "campaign", "tenant", "deleted", *TIMES)
 
 
 def asked_filter(asked: Asked, engine_id: str | None = None) -> JobFilter:
@@ -25,6 +25,7 @@ def asked_filter(asked: Asked, engine_id: str | None = None) -> JobFilter:
         kind=asked.texts("kind"),
         engine=asked.texts("engine", chars_max=100) if engine_id is None else (engine_id,),
         account=asked.texts("account", chars_max=100),
+        campaign=asked.texts("campaign", chars_max=100),
         tenant=asked.texts("tenant"),
         deleted=asked.flag("deleted"),
         **{name: asked.instant(name) for name in TIMES},

@@ -44,7 +44,11 @@ LARGE = st.integers(-(2**63), 2**63 - 1)
 PLACES = st.builds(Ready, st.sampled_from(["open", "engine:e"]), st.sampled_from(["x", "y", "é"]), SMALL,
                    SMALL | LARGE, st.integers(0, 9), st.floats(0, 1e9))  # fmt: skip
 SPECS = st.builds(
-    JobSpec, kind=st.sampled_from(["k", "l"]), priority=SMALL, account=st.sampled_from([None, "a", "1", "e"])
+    JobSpec,
+    kind=st.sampled_from(["k", "l"]),
+    priority=SMALL,
+    account=st.sampled_from([None, "a", "1", "e"]),
+    campaign=st.sampled_from([None, "a", "t"]),
 )
 
 JOBS = st.builds(
@@ -95,7 +99,8 @@ def change_set(state: Mapping[Ref, Record], step: Any) -> ChangeSet:
         if isinstance(before, type(an_attempt())):  # what is written once stays as it was
             after = attrs.evolve(after, engine_id=before.engine_id, granted_us=before.granted_us)
         elif isinstance(before, type(a_job())):
-            after = attrs.evolve(after, tenant=before.tenant, created_us=before.created_us)
+            spec = attrs.evolve(after.spec, campaign=before.spec.campaign)
+            after = attrs.evolve(after, tenant=before.tenant, created_us=before.created_us, spec=spec)
         if wish == "delete" and before is not None:
             changes[ref] = Change(ref, before, None)
         elif wish == "stale":
@@ -139,6 +144,8 @@ def answers(transaction: Transaction, queries: list[tuple[RecordType, Query]]) -
     yield [attrs.evolve(row, tx=0) for row in rows]
     yield [_of(transaction, row) for row in rows[:5]]
     yield [{cell.keys: (cell.count, cell.total) for cell in transaction.tally(what)} for what in Tally]
+    campaigns = [(tenant, name) for tenant in "tu" for name in "at"]
+    yield [set(transaction.tally(Tally.CAMPAIGN, of)) for of in campaigns]
 
 
 def _of(transaction: Transaction, row: Recorded) -> object:

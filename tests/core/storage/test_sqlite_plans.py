@@ -77,6 +77,12 @@ PLANS: dict[str, tuple[object, str]] = {
     "jobs by age": (find(JOB, sort="created_us", tenant="t"), "SEARCH jobs USING INDEX jobs_by_age (tenant=?)"),
     "jobs by state": (find(JOB, sort="created_us", tenant="t", state="s"),
                       "SEARCH jobs USING INDEX jobs_by_state (tenant=? AND state=?)"),
+    "jobs of a campaign": (find(JOB, sort="created_us", tenant="t", deleted="no", campaign="c"),
+                           "SEARCH jobs USING INDEX jobs_by_campaign (tenant=? AND campaign=?)"),
+    "jobs of a campaign by state": (find(JOB, sort="created_us", tenant="t", deleted="no", state="s", campaign="c"),
+                                    "SEARCH jobs USING INDEX jobs_by_campaign (tenant=? AND campaign=?)"),
+    "progress": (lambda t: list(t.tally(Tally.CAMPAIGN, ("t", "c"))),
+                 "SEARCH jobs USING COVERING INDEX jobs_by_campaign (tenant=? AND campaign=?)"),
     "jobs of an engine": (find(JOB, sort="priority", engine_id="e"), "jobs_by_engine (engine_id=?)"),
     "jobs by the beginning of an id": (
         lambda t: t.find(JOB, Query(sort="created_us", prefix="job-1", where={"tenant": ("t",)}, limit=6)),
@@ -97,7 +103,18 @@ def test_every_read_has_its_index(storage: SqlStorage, name: str) -> None:
     assert "SCAN jobs\n" not in plan + "\n"
 
 
-@pytest.mark.parametrize("name", ["jobs by age", "jobs by state", "settled", "history", "history of one"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jobs by age",
+        "jobs by state",
+        "jobs of a campaign",
+        "jobs of a campaign by state",
+        "settled",
+        "history",
+        "history of one",
+    ],
+)
 def test_pages_are_read_in_the_order_of_an_index(storage: SqlStorage, name: str) -> None:
     (text,) = statements_of(storage, PLANS[name][0])
     assert "TEMP B-TREE" not in plan_of(storage, text)

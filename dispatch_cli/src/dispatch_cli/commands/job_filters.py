@@ -13,7 +13,7 @@ from dispatch_cli.target import STATES, JobQuery
 
 F = TypeVar("F", bound=Callable[..., object])
 TIMES: Final = ("created_since", "created_until", "updated_since", "updated_until")
-_SEVERAL: Final = ("state", "kind", "engine", "account", "tenant")
+_SEVERAL: Final = ("state", "kind", "engine", "account", "campaign", "tenant")
 
 _FILTERS: Final = (
     click.option(
@@ -22,6 +22,7 @@ _FILTERS: Final = (
     click.option("--kind", metavar="KIND", help="Only of this kind."),
     click.option("--engine", "engine_id", metavar="ENGINE_ID", help="Only of this engine."),
     click.option("--account", metavar="NAME", help="Only those charged to this account."),
+    click.option("--campaign", metavar="NAME", help="Only of this campaign."),
     click.option("--tenant", metavar="TENANT", help="Only of this tenant."),
     click.option("--deleted", is_flag=True, help="Only those that are deleted."),
     click.option(

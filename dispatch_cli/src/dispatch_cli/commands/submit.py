@@ -27,6 +27,9 @@ TRANSCODE_OPTIONS = ("codec", "encoder", "preset", "crf", "width", "height", "au
 @click.option("--height", type=int, metavar="PX", help="Fit the picture into this height.")
 @click.option("--audio", metavar="NAME", help="aac, opus, copy, none …")
 @job_options
+@click.option(
+    "--campaign", metavar="NAME", help="The name of the jobs that it belongs together with, for good."
+)
 @click.option("--hold", is_flag=True, help="Keep it from being granted until it is released.")
 @click.option("--kind", metavar="KIND", help="Another kind of job than transcode; takes --parameters.")
 @click.option("--parameters", type=JSON_OBJECT, metavar="JSON|@FILE", help="The parameters of the job.")
@@ -55,6 +58,7 @@ def submit(
     lines: IO[str] | None,
     key: str | None,
     wait: bool,
+    campaign: str | None,
     hold: bool,
     kind: str | None,
     source: str | None,
@@ -69,7 +73,7 @@ def submit(
     reported with its number and stops none of the others; with --json every line gets one line of answer.
     """
     special = {name: options.pop(name) for name in TRANSCODE_OPTIONS}
-    form = JobOptions(**options).form() | said(hold=hold or None)
+    form = JobOptions(**options).form() | said(campaign=campaign, hold=hold or None)
     if lines is not None:
         if form or parameters or kind or source or any(each is not None for each in special.values()):
             raise click.UsageError(

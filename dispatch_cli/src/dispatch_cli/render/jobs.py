@@ -129,6 +129,7 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         *_ladder(job, now),
         ("pool", job["pool"]),
         ("account", job["account"]),
+        ("campaign", job["campaign"]),
         ("deadline", _deadline(job, now)),
         ("takes", ", ".join(f"{each['key']} ({each['units']})" for each in job.get("limits", ())) or None),
         ("priority", str(job["priority"])),

@@ -31,6 +31,7 @@ QUERY_FIELDS: Mapping[RecordType, Mapping[str, Callable[..., Scalar]]] = {
         "kind": lambda job: job.spec.kind,
         "engine_id": lambda job: job.engine_id,
         "account": lambda job: job.spec.account,
+        "campaign": lambda job: job.spec.campaign,
         "deleted": lambda job: "no" if job.deleted_us is None else "yes",
         "created_us": lambda job: job.created_us,
         "updated_us": lambda job: job.updated_us,
@@ -146,6 +147,8 @@ class Tally(StrEnum):
     """Ready jobs by (lane, class_id): how many, and Σ est_us as total."""
     URGENCY = "urgency"
     """Ready jobs by (lane, weight in sixteenths, half octave of est_us, see ``levels``): how many, and Σ est_us."""
+    CAMPAIGN = "campaign"
+    """Jobs of one campaign by (state), without the soft-deleted: how many, and Σ est_us of the ready ones."""
 
 
 @frozen
@@ -211,8 +214,8 @@ class Transaction(Protocol):
         """History rows in (tx, n) order."""
         ...
 
-    def tally(self, what: Tally) -> Iterable[Cell]:
-        """Counts and sums."""
+    def tally(self, what: Tally, of: tuple[str, str] | None = None) -> Iterable[Cell]:
+        """Counts and sums. ``of`` is the (tenant, campaign) of ``Tally.CAMPAIGN``; without it that has none."""
         ...
 
     def save(self, changes: ChangeSet) -> None:

@@ -186,6 +186,7 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "falls_back_at": instant(job.fall_at_us),
         "pool": spec.pool,
         "account": spec.account,
+        "campaign": spec.campaign,
         "deadline": None if spec.deadline is None else deadline_form(spec.deadline),
         "deadline_missed": job.deadline_missed,
         "limits": [_all(each) for each in spec.limits],

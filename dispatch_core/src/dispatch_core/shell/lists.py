@@ -88,6 +88,7 @@ class JobFilter:
     kind: Values = ()
     engine: Values = ()
     account: Values = ()
+    campaign: Values = ()
     tenant: Values = ()
     deleted: bool = False
     created_since: Time = None
@@ -102,6 +103,7 @@ class JobFilter:
             "kind": self.kind,
             "engine_id": self.engine,
             "account": self.account,
+            "campaign": self.campaign,
             "tenant": self.tenant,
             "deleted": ("yes",) if self.deleted else (),
         }
@@ -126,7 +128,7 @@ class JobFilter:
 def filter_from_form(data: object, path: str = "") -> JobFilter:
     """A filter from JSON; one value may stand without a list. Raises InvalidCommandError, pointing below ``path``."""
     if isinstance(data, Mapping):
-        several = ("state", "kind", "engine", "account", "tenant")
+        several = ("state", "kind", "engine", "account", "campaign", "tenant")
         data = {
             name: [each] if name in several and isinstance(each, str) else each for name, each in data.items()
         }

@@ -21,11 +21,14 @@ class Indexes:
         self._due: dict[RecordType, SortedList[tuple[int, str]]] = {kind: SortedList() for kind in RecordType}
         self._open: dict[str, SortedDict[tuple[str, int], Attempt]] = {}
         self._settled: dict[tuple[JobState, bool], SortedList[OrderedId]] = {}
+        self._campaigns: dict[tuple[str, str], dict[str, Job]] = {}
 
     def add(self, record_type: RecordType, record: Record) -> None:
         """Enter a record."""
         if record.due_us is not None:
             self._due[record_type].add((record.due_us, record.key))
+        if isinstance(record, Job) and record.spec.campaign is not None:
+            self._campaigns.setdefault((record.tenant, record.spec.campaign), {})[record.id] = record
         if isinstance(record, Job) and record.ready is not None:
             self.ready.setdefault(record.ready.bucket, SortedDict())[rank_of(record)] = record
         elif isinstance(record, Job) and record.state.terminal:
@@ -38,6 +41,11 @@ class Indexes:
         """Strike a record that was entered."""
         if record.due_us is not None:
             self._due[record_type].remove((record.due_us, record.key))
+        if isinstance(record, Job) and record.spec.campaign is not None:
+            mates = self._campaigns[record.tenant, record.spec.campaign]
+            del mates[record.id]
+            if not mates:
+                del self._campaigns[record.tenant, record.spec.campaign]
         if isinstance(record, Job) and record.ready is not None:
             bucket = record.ready.bucket
             del self.ready[bucket][rank_of(record)]
@@ -98,6 +106,16 @@ class Indexes:
                 cell[0] += 1
                 cell[1] += ready.est_us
         return [Cell(key, count, total) for key, (count, total) in counts.items()]
+
+    def progress(self, campaign: tuple[str, str]) -> list[Cell]:
+        """The jobs of a (tenant, campaign) by state, with Σ est_us of the ready ones; no soft-deleted ones."""
+        counts: dict[str, list[int]] = {}
+        for job in self._campaigns.get(campaign, {}).values():
+            if job.deleted_us is None:
+                cell = counts.setdefault(job.state.value, [0, 0])
+                cell[0] += 1
+                cell[1] += job.ready.est_us if job.ready else 0
+        return [Cell((state,), count, total) for state, (count, total) in counts.items()]
 
 
 def _end_of(job: Job) -> tuple[JobState, bool]:

@@ -149,8 +149,8 @@ class _MemoryTransaction:
     ) -> Sequence[Recorded]:
         return self._tables.history(after, of, limit)
 
-    def tally(self, what: Tally) -> Iterable[Cell]:
-        return self._tables.tally(what)
+    def tally(self, what: Tally, of: tuple[str, str] | None = None) -> Iterable[Cell]:
+        return self._tables.tally(what, of)
 
     def save(self, changes: ChangeSet) -> None:
         if not self.writable or self.staged is not None:

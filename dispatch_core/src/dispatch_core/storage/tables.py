@@ -155,7 +155,7 @@ class Tables:
             start = 0 if after is None else rows.bisect_right(after)
             return list(rows.values()[start : start + limit])
 
-    def tally(self, what: Tally) -> Iterable[Cell]:
+    def tally(self, what: Tally, of: tuple[str, str] | None) -> Iterable[Cell]:
         """Counts and sums."""
         with self._mutex:
             match what:
@@ -167,6 +167,8 @@ class Tables:
                     return self._indexes.backlog()
                 case Tally.URGENCY:
                     return self._indexes.urgency()
+                case Tally.CAMPAIGN:
+                    return self._indexes.progress(of) if of else []
 
 
 def _cells(counts: Mapping[tuple[str, str], int]) -> list[Cell]:

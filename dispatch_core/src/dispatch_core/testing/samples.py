@@ -163,6 +163,7 @@ def a_row(record: Record, event: str = "happened", **fields: Any) -> Recorded:
 _ERROR = JobError(failure_class="engine", message=NASTY_TEXT, detail="d" * 5_000, retryable=False)
 _JSON = {"text": NASTY_TEXT, "deep": {"list": [1, -1.5, True, None, {"": []}]}, "large": ["x" * 100] * 2_000}
 _FULL_SPEC = JobSpec(
+    campaign="spring \u00e9dition",
     kind="other", parameters=_JSON, priority=-100, requirements=("encoder has libx265", "ffmpeg >= 6.1"),
     ladder=(LadderStep(after_s=1.5, requirements=(), parameters={"deep": None}), LadderStep(after_s=2, parameters=_JSON)),
     size=JobSize(size_bytes=INT_MAX, duration_us=0, width=1, height=2, frames=3),

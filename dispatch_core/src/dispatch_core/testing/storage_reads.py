@@ -204,7 +204,7 @@ class ReadingLaws:
         jobs = [
             a_job("a", tenant="t", state=JobState.ASSIGNED, engine_id="e", created_us=1),
             a_job("b", tenant="t", state=JobState.CANCELLED, deleted_us=5, created_us=2, ended_us=1),
-            a_job("c", tenant="t", spec=JobSpec(kind="k", priority=-5), created_us=3),
+            a_job("c", tenant="t", spec=JobSpec(kind="k", priority=-5, campaign="p"), created_us=3),
             a_job("d", tenant="other", created_us=4),
         ]
         save(storage, added(*jobs))
@@ -218,6 +218,9 @@ class ReadingLaws:
             ({"where": {"kind": ("k",)}}, "c"),
             ({"where": {"kind": ("\x00",)}}, ""),
             ({"where": {"kind": ("\ud800", "k")}}, "c"),
+            ({"where": {"campaign": ("p",), "tenant": ("t",)}}, "c"),
+            ({"where": {"campaign": ("p", "q"), "deleted": ("no",)}}, "c"),
+            ({"where": {"campaign": ("q",)}}, ""),
             ({"since": {"created_us": 2}, "until": {"created_us": 4}}, "bc"),
             ({"since": {"created_us": -(2**70)}, "until": {"created_us": 2**70}}, "abcd"),
             ({"until": {"priority": 0}}, "c"),

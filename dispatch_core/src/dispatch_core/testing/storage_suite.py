@@ -283,9 +283,37 @@ class StorageSuite(ReadingLaws):
             Cell(("open", "c1"), 2, 20),
         }
 
-    def _tally(self, storage: Storage, what: Tally) -> set[Cell]:
+    def test_a_campaign_is_counted_by_state(self, storage: Storage) -> None:
+        films = JobSpec(campaign="films")
+        jobs = [
+            *(a_ready_job(f"r{n}", n, tenant="t", spec=films) for n in range(3)),
+            a_job("held", tenant="t", spec=films, held="by hand"),
+            a_job("done", tenant="t", spec=films, state=JobState.COMPLETED),
+            a_job("gone", tenant="t", spec=films, state=JobState.COMPLETED, deleted_us=1),
+            a_ready_job("news", 9, tenant="t", spec=JobSpec(campaign="news")),
+            a_ready_job("none", 9, tenant="t"),
+            a_ready_job("theirs", 9, tenant="u", spec=films),
+        ]
+        save(storage, added(*jobs))
+        assert self._tally(storage, Tally.CAMPAIGN, ("t", "films")) == {
+            Cell(("pending",), 4, 30),
+            Cell(("completed",), 1),
+        }
+        assert self._tally(storage, Tally.CAMPAIGN, ("u", "films")) == {Cell(("pending",), 1, 10)}
+        strange = [("u", "news"), ("t", "none"), ("t", "\x00"), ("\ud800", "films"), None]
+        assert [self._tally(storage, Tally.CAMPAIGN, of) for of in strange] == [set()] * 5
+        save(storage, changed((jobs[0], next_version(jobs[0], ready=None, state=JobState.ASSIGNED))))
+        save(storage, changed((jobs[-1], None), (jobs[1], None)))
+        assert self._tally(storage, Tally.CAMPAIGN, ("t", "films")) == {
+            Cell(("pending",), 2, 10),
+            Cell(("assigned",), 1),
+            Cell(("completed",), 1),
+        }
+        assert self._tally(storage, Tally.CAMPAIGN, ("u", "films")) == set()
+
+    def _tally(self, storage: Storage, what: Tally, of: tuple[str, str] | None = None) -> set[Cell]:
         with storage.read() as snapshot:
-            cells = list(snapshot.tally(what))
+            cells = list(snapshot.tally(what, of))
         assert len(set(cells)) == len(cells)
         return set(cells)
 

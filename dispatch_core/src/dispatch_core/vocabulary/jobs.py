@@ -15,6 +15,10 @@ Note = Annotated[str, Length(0, 1_000)]
 Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 PoolId = Annotated[str, Length(1, 64), NAME]
 AccountName = Annotated[str, Length(1, 100)]
+CampaignName = Annotated[
+    str, Length(1, 100), Grammar(r"[^/]*[^/.][^/]*", "without slashes, and not of dots alone")
+]
+"""It stands in the address of its progress, which parts it at slashes."""
 Natural = Annotated[int, Bound(0, INT_MAX)]
 LimitKey = Annotated[
     str,
@@ -124,6 +128,7 @@ class JobSpec:
     ``ladder``: how the wish becomes looser while nobody takes the job, each step later than the one before.
     ``limits`` are what it takes of limits by key while it runs.
     ``account`` is whose share of the fleet it uses: accounts that queue at the same time are served by turns.
+    ``campaign`` names the jobs that it belongs together with, for as long as there is the job.
     """
 
     kind: Text = "transcode"
@@ -135,6 +140,7 @@ class JobSpec:
     pool: PoolId | None = None
     limits: LimitUses = ()
     account: AccountName | None = None
+    campaign: CampaignName | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     deadline: Deadline | None = None

@@ -90,6 +90,7 @@ class Job:
     falls_back_at: Instant | None
     pool: str | None
     account: str | None
+    campaign: str | None
     deadline: JobDeadline | None
     deadline_missed: bool | None
     limits: tuple[LimitUse, ...]

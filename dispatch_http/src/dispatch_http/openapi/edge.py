@@ -42,7 +42,10 @@ EDGE: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("Assignment", "until"): {"until": Instant | None},
     ("ManyJobs", "filter"): {"filter": JobFilter},
     ("JobFilter", "state"): {"state": Annotated[tuple[JobState, ...], Length(1, 50)] | JobState},
-    **{("JobFilter", name): {name: _ONE_OR_MORE} for name in ("kind", "engine", "account", "tenant")},
+    **{
+        ("JobFilter", name): {name: _ONE_OR_MORE}
+        for name in ("kind", "engine", "account", "campaign", "tenant")
+    },
     **{
         ("JobFilter", name): {name: Instant | None}
         for name in ("created_since", "created_until", "updated_since", "updated_until")
@@ -77,6 +80,7 @@ WORDS: Mapping[tuple[str, str], str] = {
     ("JobSpec", "requirements"): "terms `fact op value`, such as `encoder has libx265`; `prefer` before one "
     "makes it a preference",
     ("JobSpec", "account"): "whose share of the fleet it uses",
+    ("JobSpec", "campaign"): "the name of the jobs that it belongs together with, for good",
     ("JobSpec", "deadline"): "when it should be done; `deadline_missed` says in the end whether it was",
     ("Deadline", "hard"): "it moves the job forward; a soft one is only reported",
     ("JobSpec", "ladder"): "steps in which the wish becomes looser while nobody takes the job",

@@ -83,7 +83,7 @@ def job_form() -> Form:
         key_text=columns.id,
         split=lambda key: (key,),
         join=_first,
-        fixed=2,
+        fixed=3,
         seldom=3,
         lean=lambda before, after: before.spec is after.spec,
         lean_values=_moving_values,
@@ -105,6 +105,7 @@ def _job_values(job: Job) -> Values:
     spec = job.spec
     return (
         *_moving_values(job), spec.kind, spec.priority, dumps(to_plain(spec)), job.tenant, job.created_us,
+        spec.campaign,
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def _moving_values(job: Job) -> Values:
 
 def _job(row: Row) -> Record:
     (key, version, lane, class_id, band, order_key, est_us, weight, state, engine_id, _, updated_us, _, data,
-     _, _, spec, tenant, created_us) = row  # fmt: skip
+     _, _, spec, tenant, created_us, _) = row  # fmt: skip
     plain = loads(data)
     plain.update(
         id=key, version=version, tenant=tenant, state=state, created_us=created_us, updated_us=updated_us,

@@ -14,7 +14,7 @@ from dispatch_core.storage.sql.forms import Form, dumps
 from dispatch_core.storage.sql.statements import Statement, among, compiled
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 
-NULLABLE = frozenset({"engine_id", "account"})
+NULLABLE = frozenset({"engine_id", "account", "campaign"})
 _LAST = "\U0010ffff" * 8
 """Behind a prefix, this sorts after whatever a key goes on with."""
 SHAPES_MAX = 500
@@ -82,8 +82,10 @@ class Pages:
             yield schema.records.c.type == bindparam("type", self._form.record_type.value)
         if shape.prefix:
             yield self._form.key_text.between(bindparam("prefix"), bindparam("prefix_end"))
-        compared = _unindexed if shape.prefix else _as_it_is
-        yield from (compared(fields[name]) == bindparam(f"is_{name}") for name in shape.one)
+        served = _served_by_its_index(shape)
+        for name in shape.one:
+            field = fields[name] if served is None or name in served else _unindexed(fields[name])
+            yield field == bindparam(f"is_{name}")
         yield from (among(fields[name], f"in_{name}") for name in shape.several)
         yield from (fields[name] >= bindparam(f"since_{name}") for name in shape.since)
         yield from (fields[name] <= bindparam(f"until_{name}") for name in shape.until)
@@ -116,12 +118,15 @@ class Pages:
         return None if numeric or text_problem(text) else text
 
 
-def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return column
+def _served_by_its_index(shape: Shape) -> tuple[str, ...] | None:
+    """The fields an index should be chosen by where one is much better than others; None: the planner knows best."""
+    if shape.prefix:
+        return ()
+    return ("tenant", "campaign") if "campaign" in shape.one else None
 
 
 def _unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The same value as an expression, so that no planner takes its index for better than the key's."""
+    """The same value as an expression, so that no planner takes its index for better than another's."""
     return column if isinstance(column.type, BigInteger) else column.concat(literal_column("''"))
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. A store at this revision is used as it is, without importing Alembic."""
 
 APPLICATION_ID = 0x44535001
@@ -58,6 +58,7 @@ jobs = Table(
     # Written once.
     Column("tenant", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("campaign", Text),
 )
 _ready, _due = jobs.c.lane.isnot(None), jobs.c.due_us.isnot(None)
 # est_us and weight order nothing: with them the backlog is summed from the index alone (0.14 s at 1 M jobs, not 12.7 s).
@@ -66,6 +67,10 @@ Index("ready", jobs.c.lane, jobs.c.class_id, jobs.c.band, jobs.c.order_key, jobs
 Index("jobs_due", jobs.c.due_us, sqlite_where=_due, postgresql_where=_due)
 Index("jobs_by_age", jobs.c.tenant, jobs.c.created_us, jobs.c.id)
 Index("jobs_by_state", jobs.c.tenant, jobs.c.state, jobs.c.created_us, jobs.c.id)
+_together = jobs.c.campaign.isnot(None)
+# In the order of lists; what stands behind the id lets progress be counted from the index alone.
+Index("jobs_by_campaign", jobs.c.tenant, jobs.c.campaign, jobs.c.created_us, jobs.c.id, jobs.c.state, jobs.c.deleted,
+      jobs.c.est_us, sqlite_where=_together, postgresql_where=_together)  # fmt: skip
 _assigned = jobs.c.engine_id.isnot(None)
 Index("jobs_by_engine", jobs.c.engine_id, sqlite_where=_assigned, postgresql_where=_assigned)
 # Who may be purged. SQLite uses a partial index only for queries that say its condition in the same words.

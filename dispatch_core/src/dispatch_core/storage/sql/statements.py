@@ -228,6 +228,14 @@ def tally(what: Tally) -> Statement:
             keys = (jobs.lane, cast(units, String), cast(octave, String))
             chosen = select(*keys, func.count(), func.sum(jobs.est_us)).where(jobs.lane.isnot(None))
             return compiled(chosen.group_by(*(literal_column(str(place)) for place in (1, 2, 3))))
+        case Tally.CAMPAIGN:
+            mine = (jobs.tenant == bindparam("tenant"), jobs.campaign == bindparam("campaign"))
+            shown = jobs.deleted == literal_column("'no'")
+            total = func.coalesce(func.sum(jobs.est_us), literal_column("0"))
+            # By the column itself the index of states would be taken for the better one.
+            state = jobs.state.concat(literal_column("''"))
+            chosen = select(state, func.count(), total).where(*mine, shown)
+            return compiled(chosen.group_by(literal_column("1")))
 
 
 def _octave(length: ColumnElement[int], first: int, end: int) -> ColumnElement[int]:

@@ -162,8 +162,12 @@ class SqlTransaction:
             values = statement.bind(tx=tx, n=n, limit=limit, type=of[0].value, key=of[1])
         return [_recorded(row) for row in self._session.rows(statement.text, values)]
 
-    def tally(self, what: Tally) -> Iterable[Cell]:
-        rows = self._session.rows(self._reads.tallies[what].text)
+    def tally(self, what: Tally, of: tuple[str, str] | None = None) -> Iterable[Cell]:
+        statement = self._reads.tallies[what]
+        if what is Tally.CAMPAIGN and (of is None or any(map(text_problem, of))):
+            return []
+        values = statement.bind(tenant=of[0], campaign=of[1]) if of else ()
+        rows = self._session.rows(statement.text, values)
         return [Cell(tuple(keys), count, total) for *keys, count, total in rows]
 
     def save(self, changes: ChangeSet) -> None:

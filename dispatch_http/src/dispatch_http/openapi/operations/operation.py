@@ -103,6 +103,7 @@ FILTERS = (
     Parameter(
         "account", tuple[Annotated[str, Length(1, 100)], ...], "Only jobs charged to one of these accounts."
     ),
+    Parameter("campaign", tuple[Annotated[str, Length(1, 100)], ...], "Only jobs of one of these campaigns."),
     Parameter("tenant", tuple[Text, ...], "Only jobs of one of these tenants."),
     flag("deleted", "Soft-deleted jobs instead of the others."),
     Parameter("created_since", Instant, "Submitted then or later."),
