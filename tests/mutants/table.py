@@ -27,6 +27,8 @@ LADDER = "tests/core/kernel/test_ladder.py"
 LAWS = "tests/core/storage/test_laws.py"
 SIMULATION = "dispatch_core/simulation"
 SIMULATE, WHAT_IF = "tests/simulation/test_simulate.py", "tests/simulation/test_what_if.py"
+HISTORIES = "dispatch_core/testing/histories"
+JUDGES = ("tests/core/kit/test_histories.py", "tests/core/kit/test_history_search.py")
 FLEET, POLICIES = "tests/core/fleet/test_fleet.py", "tests/core/scheduling/test_classes_and_policies.py"
 
 
@@ -206,4 +208,12 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("who waits is never asked again", f"{SHELL}/stepped.py",
            "left = self._turns.take(left[:size]) + left[size:]", "left = self._turns.take(left[:size]) and left[size:]",
            ("tests/core/shell/test_stepped.py",)),
+    Mutant("a history in any order", f"{HISTORIES}/search.py",
+           "if operation.begun_us > horizon:", "if operation.begun_us > horizon + 2**40:", JUDGES),
+    Mutant("a history without waits", f"{HISTORIES}/search.py",
+           "nodes = [(placed, each) for each in self._by_itself(life, horizon)]", "nodes: list[Node] = []", JUDGES),
+    Mutant("in a history an expired attempt is dead", f"{HISTORIES}/life.py",
+           "phase=Phase.LATE if at_cap else Phase.WAITING)", "phase=Phase.LATE if at_cap else Phase.WAITING, live=0)", JUDGES),
+    Mutant("a history forgets what was acknowledged", f"{HISTORIES}/accounts.py",
+           "tuple(sorted(acknowledged - set(stored)))", "tuple(sorted(acknowledged - seen.keys()))", JUDGES),
 )  # fmt: skip
