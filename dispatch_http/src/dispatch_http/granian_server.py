@@ -18,7 +18,7 @@ from functools import partial
 from multiprocessing import util
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
+from queue import SimpleQueue
 from typing import Any
 
 from attrs import frozen
@@ -28,6 +28,7 @@ from dispatch_http.admission import WsgiApp, counted
 from dispatch_http.app import DispatchApp
 from dispatch_http.listening import allow_descriptors, bind
 from dispatch_http.settings import HttpSettings, SettingsError, refuse_open_door
+from dispatch_http.signals import hear, outlive_the_terminal
 from dispatch_http.ticking import Ticking
 from dispatch_http.tls import check_server
 
@@ -131,28 +132,24 @@ class _Watch:
         self._settings = settings
         self._port = port
         self._announce = announce
-        self._asked = threading.Event()
+        self._asked: SimpleQueue[int] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="dispatch-watch", daemon=True)
         self.finished = False
 
     def start(self) -> None:
         """Take over the signals from granian, which would start anew at SIGHUP; begin to watch."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        hear(self._asked, again=self._end_at_once)
+        outlive_the_terminal()
         self._thread.start()
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._asked.is_set():
-            for worker in self._granian.wrks:
-                worker.kill()
-            os._exit(128 + number)
-        self._asked.set()
+    def _end_at_once(self, number: int) -> None:
+        for worker in self._granian.wrks:
+            worker.kill()
+        os._exit(128 + number)
 
     def join(self) -> None:
         """Granian has ended: hear the worker's last word."""
-        self._asked.set()
+        self._asked.put(0)
         if self._thread.ident is not None:
             self._thread.join(_STOP_MARGIN_S)
 
@@ -160,7 +157,7 @@ class _Watch:
         grace_s = self._settings.drain_grace_s + _STOP_MARGIN_S
         if self._hears(_START_S) == "open" and self._accepts():
             self._announce(_url(self._settings, self._port))
-        self._asked.wait()
+        self._asked.get()
         with suppress(OSError):
             self._line.send("drain")
         self.finished = self._hears(grace_s) == "finished"
@@ -178,7 +175,7 @@ class _Watch:
         until = time.monotonic() + _START_S
         host = self._settings.host.strip("[]")
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # any address includes this
-        while time.monotonic() < until and not self._asked.is_set():
+        while time.monotonic() < until and self._asked.empty():
             with suppress(OSError), socket.create_connection((target, self._port), timeout=1):
                 return True
             time.sleep(_PROBE_S)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any, Self
 
 from waitress import wasyncore
@@ -20,6 +18,7 @@ from dispatch_http.app import DispatchApp
 from dispatch_http.framing import StrictServer
 from dispatch_http.listening import allow_descriptors, bind, refuse_newcomers
 from dispatch_http.settings import HttpSettings, refuse_open_door
+from dispatch_http.signals import hear, outlive_the_terminal, restore
 from dispatch_http.ticking import Ticking
 
 _SETTLE_S = 0.1
@@ -135,9 +134,8 @@ class Server:
         ``announce`` hears the address once callers are let in. A second signal, or a stop that hangs
         beyond the grace, ends the process at once. Main thread only.
         """
-        # An event's lock may be held by the very thread that the signal interrupts; this queue may be put to at any time.
         asked: SimpleQueue[int] = SimpleQueue()
-        former = _on_signals(asked)
+        former = hear(asked, again=lambda number: os._exit(128 + number)) | outlive_the_terminal()
         try:
             self.start()
             if announce is not None:
@@ -150,28 +148,7 @@ class Server:
             doom.cancel()
             return 0 if finished else 1
         finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
-
-Handler = Callable[[int, FrameType | None], Any] | int | None
-
-
-def _on_signals(asked: SimpleQueue[int]) -> dict[signal.Signals, Handler]:
-    """Put into ``asked`` at the first SIGTERM or SIGINT, exit at the second, ignore SIGHUP. Returns the handlers they had."""
-    seen: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if seen:
-            os._exit(128 + number)
-        seen.append(number)
-        asked.put(number)
-
-    wanted: dict[signal.Signals, Handler] = {signal.SIGTERM: handle, signal.SIGINT: handle}
-    if hasattr(signal, "SIGHUP"):
-        # Whoever started the server may log out; there is nothing to read anew.
-        wanted[signal.SIGHUP] = signal.SIG_IGN
-    return {number: signal.signal(number, handler) for number, handler in wanted.items()}
+            restore(former)
 
 
 def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int, Any]) -> StrictServer:

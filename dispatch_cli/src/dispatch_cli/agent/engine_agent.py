@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
+from queue import SimpleQueue
 from typing import Final
 
 from attrs import field, frozen
@@ -22,12 +21,14 @@ from dispatch_cli.agent.runners import Runner
 from dispatch_cli.agent.session import Heart, Session, give_back
 from dispatch_cli.agent.work import Why, Work
 from dispatch_cli.exits import CommandFailure, ExitCode
+from dispatch_http.signals import hear, restore
 
 POLL_S: Final = 0.1
 STOP_S: Final = 8.0
 """How long stopped works may take to end: 2 s for ffmpeg, the rest for the report."""
 STOP_NOW_S: Final = 4.0
 FORGET_S: Final = 3.0
+_NO_SIGNAL: Final = 0
 
 
 @frozen(kw_only=True)
@@ -149,14 +150,17 @@ class EngineAgent:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-
-        def handle(number: int, _frame: FrameType | None) -> None:
-            self._signal = number
-            self.leave()
-
-        former = {each: signal.signal(each, handle) for each in (signal.SIGTERM, signal.SIGINT)}
+        asked: SimpleQueue[int] = SimpleQueue()
+        threading.Thread(target=self._obey, args=(asked,), name="signals", daemon=True).start()
+        former = hear(asked)
         try:
             yield
         finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+            restore(former)
+            asked.put(_NO_SIGNAL)
+
+    def _obey(self, asked: SimpleQueue[int]) -> None:
+        """Leave as the signals ask, in a thread that may take the locks which the main thread holds."""
+        while (number := asked.get()) != _NO_SIGNAL:
+            self._signal = number
+            self.leave()
