@@ -33,7 +33,7 @@ from dispatch_core.storage import MemoryStorage
 from tests.simulation.fleets import busy, stormy
 
 ODD = Work(1.5, 'a,b "c"', 2, work=3, priority=-4, account="zoe.2", requirements=("tag has a", "memory_gb >= 3"),
-           deadline_s=0.25, hard=True, name="Zoë,\ntwo lines")  # fmt: skip
+           deadline_s=0.25, hard=True, name="Zoë,\ntwo lines", campaign="Zoë, 1; 2", mode="makespan")  # fmt: skip
 
 
 def problems(path: Path) -> list[str]:
@@ -101,13 +101,32 @@ def test_what_a_live_store_was_asked_is_a_workload() -> None:
         clock.advance(7.5)
         due = Deadline(at_us=clock.now_us() + 3_000_000, hard=True)
         job = dispatcher.submit(
-            JobSpec(kind="resize", parameters={"images": ""}, priority=5, account="ann", deadline=due)
+            JobSpec(
+                kind="resize",
+                parameters={"images": ""},
+                priority=5,
+                account="ann",
+                deadline=due,
+                campaign="Zoë 1",
+                mode="fifo",
+            )
         )
         workload = workload_from(dispatcher, name="yesterday")
     assert workload.name == "yesterday"
     assert workload.works == (
         Work(0.0, "any", 5.0, requirements=("tag has gpu",), name="first"),
-        Work(7.5, "any", 1e-6, priority=5, account="ann", deadline_s=3.0, hard=True, name=job.id),
+        Work(
+            7.5,
+            "any",
+            1e-6,
+            priority=5,
+            account="ann",
+            deadline_s=3.0,
+            hard=True,
+            name=job.id,
+            campaign="Zoë 1",
+            mode="fifo",
+        ),
     )
 
 

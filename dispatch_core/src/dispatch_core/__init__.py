@@ -16,6 +16,7 @@ from dispatch_core.kernel.scheduling.explanation import (
     Reason,
     StartEstimate,
 )
+from dispatch_core.kernel.scheduling.modes import ModesPolicy
 from dispatch_core.kernel.scheduling.outlook import Route
 from dispatch_core.kernel.scheduling.policy import (
     Estimate,
@@ -99,6 +100,7 @@ from dispatch_core.vocabulary.errors import (
 from dispatch_core.vocabulary.facts import FactType, FactValue
 from dispatch_core.vocabulary.ids import IdSource, RandomIds, RandomSecrets, SecretSource, SeededIds
 from dispatch_core.vocabulary.jobs import (
+    JOB_MODES,
     Deadline,
     FailedOn,
     Job,
@@ -140,6 +142,7 @@ __all__ = [
     "ANYONE",
     "DEFAULT_RULES",
     "ENGINES",
+    "JOB_MODES",
     "OPERATORS",
     "OVERLAP_S_MAX",
     "REKEY_MAX",
@@ -218,6 +221,7 @@ __all__ = [
     "LimitUse",
     "MakespanPolicy",
     "ManualClock",
+    "ModesPolicy",
     "Natural",
     "Note",
     "Observed",

@@ -22,6 +22,7 @@ from dispatch_core import (
     Lease,
     MakespanPolicy,
     ManualClock,
+    ModesPolicy,
     Policy,
     PoolSpec,
     Profile,
@@ -32,7 +33,13 @@ from dispatch_core import (
 from dispatch_core.storage import create_storage
 from tests.core.house import stored
 
-POLICIES: tuple[Callable[[], Policy], ...] = (FlowPolicy, MakespanPolicy, FifoPolicy, StrictPolicy)
+POLICIES: tuple[Callable[[], Policy], ...] = (
+    FlowPolicy,
+    MakespanPolicy,
+    FifoPolicy,
+    StrictPolicy,
+    ModesPolicy,
+)
 CODECS = ("h264", "hevc", "av1")
 TERMS = ("ffmpeg >= 6", "tag has fast", "memory_gb >= 8", "disk_free_gb >= 2", "prefer tag has fast")
 RANK = {"outranked", "waits-for-better"}

@@ -25,6 +25,7 @@ _CLEARED: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "ladder": {"ladder": []},
         "pool": {"pool": None},
         "account": {"account": None},
+        "mode": {"mode": None},
         "deadline": {"deadline": None},
         "limits": {"limits": []},
         "note": {"note": ""},

@@ -24,6 +24,8 @@ _COMMON: Final = (
                       "'20m require ffmpeg >= 6', '30m codec=h264; crf=23' (repeatable, each later)."),
     click.option("--pool", metavar="POOL_ID", help="The storage pool it writes to."),
     click.option("--account", metavar="NAME", help="Whose share of the fleet it uses."),
+    click.option("--mode", type=click.Choice(("flow", "makespan", "fifo")),
+                 help="How it is ordered, if not by the mode of the server."),
     click.option("--deadline", type=AHEAD, metavar="TIME", help="When it should be done: a time, or 2h from now."),
     click.option("--hard-deadline/--soft-deadline", "hard_deadline", default=None,
                  help="A hard deadline moves it forward; a soft one is only reported [soft]."),
@@ -51,6 +53,7 @@ class JobOptions:
     ladder: tuple[Mapping[str, object], ...]
     pool: str | None
     account: str | None
+    mode: str | None
     deadline: str | None
     hard_deadline: bool | None
     limits: tuple[Mapping[str, object], ...]
@@ -73,6 +76,7 @@ class JobOptions:
             ladder=list(self.ladder) or None,
             pool=self.pool,
             account=self.account,
+            mode=self.mode,
             deadline=said(at=self.deadline, hard=self.hard_deadline) or None,
             limits=list(self.limits) or None,
             retry=said(max_attempts=self.max_attempts) or None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
@@ -16,11 +17,15 @@ from dispatch_cli.file_errors import about
 from dispatch_cli.parameter_types import DURATION
 
 if TYPE_CHECKING:
-    from dispatch_core import Policy, Settings
+    from dispatch_core import Settings
     from dispatch_core.simulation import FleetPlan, Outcome, Workload
 
 F = TypeVar("F", bound=Callable[..., object])
-POLICIES: Final = ("flow", "makespan", "fifo", "strict")
+MODES: Final[Mapping[str, str]] = MappingProxyType(
+    {"flow": "flow", "makespan": "makespan", "fifo": "fifo", "strict": "strict-bands"}
+)
+POLICIES: Final = tuple(MODES)
+"""The names of modes here."""
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -154,12 +159,10 @@ def _outcome(
 ) -> Outcome:
     from dispatch_core.simulation import simulate
 
-    settings, policy = decider(name, options["cap_s"])
     outcome = simulate(
         fleet,
         workload,
-        policy=policy,
-        settings=settings,
+        settings=decider(name, options["cap_s"]),
         seed=options["seed"],
         until_s=options["until_s"],
         progress=progress,
@@ -167,15 +170,12 @@ def _outcome(
     return attrs.evolve(outcome, policy=name)
 
 
-def decider(name: str, cap_s: float | None) -> tuple[Settings, Policy | None]:
-    """The settings and the policy of a name; None is the dispatcher's own, made from the settings."""
-    from dispatch_core import FifoPolicy, MakespanPolicy, StrictPolicy
+def decider(name: str, cap_s: float | None) -> Settings:
+    """The settings of a server in the mode of a name of ``POLICIES``; jobs of a mode of their own keep it."""
     from dispatch_core.simulation import SETTINGS
 
-    settings = SETTINGS if cap_s is None else attrs.evolve(SETTINGS, priority_cap_s=cap_s)
-    makespan = MakespanPolicy(cap_s=settings.priority_cap_s)
-    named = {"flow": None, "makespan": makespan, "fifo": FifoPolicy(), "strict": StrictPolicy()}
-    return settings, named[name]
+    settings = attrs.evolve(SETTINGS, mode=MODES[name])
+    return settings if cap_s is None else attrs.evolve(settings, priority_cap_s=cap_s)
 
 
 def _form(outcomes: Sequence[Outcome]) -> dict[str, Any]:

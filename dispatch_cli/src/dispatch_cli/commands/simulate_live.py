@@ -13,7 +13,7 @@ import attrs
 import click
 
 from dispatch_cli.caller import Caller, calling
-from dispatch_cli.commands.simulate import FILE, POLICIES, decider, write_both
+from dispatch_cli.commands.simulate import FILE, MODES, POLICIES, decider, write_both
 from dispatch_cli.durations import parse_duration
 from dispatch_cli.examples import examples
 from dispatch_cli.file_errors import about
@@ -70,10 +70,10 @@ def ask_what_if(
 
     asked = parsed(changes)
     with about(database):
-        settings, today = decider(policy, cap_s)
+        settings = decider(policy, cap_s)
         state = _forked(database)
         with watching(("as it is", "changed"), quiet=caller.json) as watch:
-            found = what_if(state, asked, kinds=KINDS, settings=settings, policy=today, progress=watch)
+            found = what_if(state, asked, kinds=KINDS, settings=settings, progress=watch)
     caller.tell(_form(found), lambda: click.echo(what_if_report(found, jobs_max=jobs_max)))
 
 
@@ -120,9 +120,9 @@ def _with(changes: Changes, text: str) -> Changes:
     if found := _SUBMIT.fullmatch(text.strip()):
         return attrs.evolve(changes, submit=(*changes.submit, *_specs(Path(found[1]))))
     if (found := _POLICY.fullmatch(text.strip())) and found[1] in POLICIES:
-        from dispatch_core import FlowPolicy
+        from dispatch_core import ModesPolicy
 
-        return attrs.evolve(changes, policy=decider(found[1], None)[1] or FlowPolicy())
+        return attrs.evolve(changes, policy=ModesPolicy(mode=MODES[found[1]]))
     raise click.UsageError(f"--change {text!r}: {FORMS}")
 
 

@@ -30,6 +30,7 @@ def show_explanation(told: Form) -> None:
                 ("would help", told["unblock"]),
                 ("or", "; or ".join(told.get("instead", ()))),
                 ("position", _position(told)),
+                ("ordered", f"by its own mode, {told['mode']}" if told.get("mode") else None),
                 ("starts", spell_start(told.get("estimated_start"), told["at"])),
             ]
         )

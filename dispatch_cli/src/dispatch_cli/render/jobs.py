@@ -130,6 +130,7 @@ def _facts(job: Form, now: datetime) -> list[tuple[str, Text | str | None]]:
         ("pool", job["pool"]),
         ("account", job["account"]),
         ("campaign", job["campaign"]),
+        ("mode", job["mode"]),
         ("deadline", _deadline(job, now)),
         ("takes", ", ".join(f"{each['key']} ({each['units']})" for each in job.get("limits", ())) or None),
         ("priority", str(job["priority"])),

@@ -93,6 +93,7 @@ def explain(
     views = [(_view(each, rooms, limits, house, outlook), len(each.attempts)) for each in fleet]
     backlog = StoredBacklog(snapshot, house, context.tenant)
     explanation = explain_job(found, views, backlog, house.matcher, outlook, now)
+    explanation = attrs.evolve(explanation, mode=house.mode_of(found))
     if engine_id is None:
         return explanation
     queries.engine(snapshot, house, context, engine_id)  # unknown or foreign: say so

@@ -27,6 +27,7 @@ def explanation_form(explanation: JobExplanation) -> Form:
         "position": explanation.position,
         "position_exact": explanation.position_exact,
         "estimated_start": None if explanation.start is None else _start_form(explanation.start),
+        "mode": explanation.mode,
         "engines": [_answer_form(each) for each in explanation.engines],
         "fall_back": None if explanation.fall_back is None else _fall_form(explanation.fall_back),
     }

@@ -187,6 +187,7 @@ def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
         "pool": spec.pool,
         "account": spec.account,
         "campaign": spec.campaign,
+        "mode": spec.mode,
         "deadline": None if spec.deadline is None else deadline_form(spec.deadline),
         "deadline_missed": job.deadline_missed,
         "limits": [_all(each) for each in spec.limits],

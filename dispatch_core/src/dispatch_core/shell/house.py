@@ -11,6 +11,7 @@ from dispatch_core.kernel.retry import RetryPolicy
 from dispatch_core.kernel.scheduling.accounts import Accounts
 from dispatch_core.kernel.scheduling.classes import Classifier
 from dispatch_core.kernel.scheduling.matcher import Matcher
+from dispatch_core.kernel.scheduling.modes import ModesPolicy
 from dispatch_core.kernel.scheduling.policy import Policy
 from dispatch_core.kernel.scheduling.rules import (
     AssignmentRule,
@@ -105,6 +106,10 @@ class House:
             return None
         prospects = self.fleet.prospects(transaction, job, now, fresh=fresh)
         return self.policy.place(job, self.classifier.of(job), prospects)
+
+    def mode_of(self, job: Job) -> str | None:
+        """The mode a job is ordered by, if that is its own and not the server's."""
+        return self.policy.own_mode(job) if isinstance(self.policy, ModesPolicy) else None
 
     def remember(self, changes: ChangeSet) -> None:
         """Take over what was just committed."""

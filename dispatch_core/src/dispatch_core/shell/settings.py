@@ -8,7 +8,7 @@ from typing import Annotated
 from attrs import frozen
 
 from dispatch_core.kernel.retention import Span
-from dispatch_core.kernel.scheduling.modes import MODES, policy_of
+from dispatch_core.kernel.scheduling.modes import MODES, ModesPolicy
 from dispatch_core.kernel.scheduling.policy import FlowPolicy, Policy
 from dispatch_core.vocabulary.bounds import Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
@@ -74,8 +74,8 @@ class Settings:
 
     @property
     def policy(self) -> Policy:
-        """The policy of a dispatcher that was given no other: that of the mode."""
-        return policy_of(self.mode, self.flow_policy)
+        """The policy of a dispatcher that was given no other: that of the mode, and of each job's own."""
+        return ModesPolicy(mode=self.mode, flow=self.flow_policy)
 
     def __attrs_post_init__(self) -> None:
         problems = list(problems_of(self))

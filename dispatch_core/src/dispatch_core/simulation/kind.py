@@ -59,5 +59,7 @@ def spec_of(work: Work, *, began_us: int | None = None) -> JobSpec:
         retry=_ATTEMPTS,
         deadline=deadline,
         account=work.account or None,
+        campaign=work.campaign or None,
+        mode=work.mode or None,
         note=work.name,
     )

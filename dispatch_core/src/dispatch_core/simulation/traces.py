@@ -28,7 +28,7 @@ from dispatch_core.vocabulary.kinds import JobKind
 
 COLUMNS = tuple(each.name for each in attrs.fields(Work))
 """The columns of a workload in CSV; only the first three must be there."""
-_OF_WORK = ("task_class", "units", "priority", "account", "deadline_s")
+_OF_WORK = ("task_class", "units", "priority", "account", "campaign", "mode", "deadline_s")
 _OF_OUTCOME = ("name", "state", "submitted_s", "started_s", "finished_s", "engine", "attempts", "est_s", "ran_s", "in_time")  # fmt: skip
 RESULTS = ("policy", *_OF_WORK, *_OF_OUTCOME)
 """The columns of results in CSV."""
@@ -145,6 +145,8 @@ def _work_of(job: Job, kinds: Mapping[str, JobKind], first_us: int) -> Work:
         hard=spec.deadline is not None and spec.deadline.hard,
         requirements=tuple(each for each in needs if _means_something(each)),
         name=spec.note[:255] or job.id,
+        campaign=spec.campaign or "",
+        mode=spec.mode or "",
     )
 
 

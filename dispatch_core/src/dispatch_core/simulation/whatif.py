@@ -224,6 +224,8 @@ class _Future:
             deadline_s=None if due is None else (due.at_us - self._state.now_us) / SECOND_US - at_s,
             hard=due is not None and due.hard,
             name=job.id if job else spec.note,
+            campaign=spec.campaign or "",
+            mode=spec.mode or "",
         )
 
 

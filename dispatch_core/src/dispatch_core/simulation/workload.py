@@ -11,7 +11,7 @@ from attrs import field, frozen
 from dispatch_core.vocabulary.bounds import NAME, Bound, Grammar, Length, problems_of
 from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError
-from dispatch_core.vocabulary.jobs import Note
+from dispatch_core.vocabulary.jobs import JOB_MODES, Note
 
 Units = Annotated[float, Bound(1e-6, 1e12)]
 Moment = Annotated[float, Bound(0, 366 * 86_400)]
@@ -20,6 +20,10 @@ TaskClass = Annotated[
     str, Length(1, 190), Grammar(r"\S(.*\S)?", "text that neither begins nor ends with a space")
 ]
 Account = Annotated[str, Grammar(rf"|{NAME.pattern}", f"nothing or {NAME.words}"), Length(0, 64)]
+Campaign = Annotated[
+    str, Grammar(r"|[^/]*[^/.][^/]*", "without slashes, and not of dots alone"), Length(0, 100)
+]
+Mode = Annotated[str, Grammar("|".join(("", *JOB_MODES)), f"nothing or {' or '.join(JOB_MODES)}")]
 WORKS_MAX = 1_000_000
 SUBMIT_MAX = 1_000
 
@@ -29,6 +33,7 @@ class Work:
     """One job to come: ``units`` of work as declared, ``work`` units in truth (None: as declared).
 
     ``deadline_s`` counts from ``at_s``; a ``hard`` one moves the work forward, another is only reported. ``name`` is for people; without one, reports say ``#`` and its place.
+    ``campaign`` and ``mode`` are those of the job.
     """
 
     at_s: Moment
@@ -43,6 +48,8 @@ class Work:
     deadline_s: Moment | None = field(default=None, kw_only=True)
     hard: bool = field(default=False, kw_only=True)
     name: Note = field(default="", kw_only=True)
+    campaign: Campaign = field(default="", kw_only=True)
+    mode: Mode = field(default="", kw_only=True)
 
     @property
     def true_units(self) -> float:

@@ -23,6 +23,7 @@ from dispatch_core.vocabulary.clock import SECOND_US, ManualClock
 from dispatch_core.vocabulary.engines import Benchmark, Profile
 from dispatch_core.vocabulary.facts import FactType, FactValue, version_key
 from dispatch_core.vocabulary.jobs import (
+    JOB_MODES,
     Deadline,
     JobError,
     JobSize,
@@ -42,6 +43,7 @@ CODECS = ("h264", "hevc", "av1", "vp9")
 FFMPEG = ("5.1", "6.1.1", "7.0", "9.0.2")
 REQUIREMENTS = ("ffmpeg >= 6", "ffmpeg < 9", "streaming == true", "tag has fast", "prefer tag has fast")
 ACCOUNTS = ("films", "news")
+CAMPAIGNS = ("spring", "archive")
 LIMIT_KEYS = ("licence", "io:read")
 TASK_CLASSES = ("easy", "hard")
 _TRANSCODE_VALUES: Values = {
@@ -65,13 +67,15 @@ def job_specs(
     parameters: Strategies | None = None,
     facts: Values | None = None,
     accounts: Sequence[str] = ACCOUNTS,
+    modes: Sequence[str] = JOB_MODES,
     limit_keys: Sequence[str] = LIMIT_KEYS,
     ladders: bool = True,
     deadlines: bool = True,
     limits: bool = True,
     holds: bool = True,
 ) -> SearchStrategy[JobSpec]:
-    """Jobs of a kind: of all priorities and sizes, with an account, a deadline, a ladder and limits, or without.
+    """Jobs of a kind: of all priorities and sizes, with an account, a campaign, a mode of their own, a deadline, a ladder
+    and limits, or without.
 
     ``parameters`` gives strategies for fields of the kind's shape (needed where there is no shape); the others are
     derived from it. Requirements are about ``facts``; ``limit_keys`` are the limits that jobs use units of. ``limits``
@@ -88,7 +92,9 @@ def job_specs(
         requirements=terms,
         ladder=_ladders(kind, terms) if ladders else st.just(()),
         limits=limit_uses(limit_keys),
-        account=st.none() | st.sampled_from(accounts) if accounts else st.none(),
+        account=_perhaps(accounts),
+        campaign=_perhaps(CAMPAIGNS),
+        mode=_perhaps(modes),
         retry=st.builds(Retry, max_attempts=st.integers(1, 4)),
         timeouts=st.builds(Timeouts, queue_s=span, run_s=span, no_progress_s=span)
         if limits
@@ -96,6 +102,10 @@ def job_specs(
         deadline=st.none() | job_deadlines() if deadlines else st.none(),
         hold=st.booleans() if holds else st.just(False),
     )
+
+
+def _perhaps(names: Sequence[str]) -> SearchStrategy[str | None]:
+    return st.none() | st.sampled_from(names) if names else st.none()
 
 
 def _parameters(kind: JobKind, fields: Strategies | None) -> SearchStrategy[dict[str, object]]:
@@ -306,6 +316,7 @@ def workloads(
     works_max: int = 12,
     within_s: float = 600.0,
     accounts: Sequence[str] = ACCOUNTS,
+    modes: Sequence[str] = JOB_MODES,
     deadlines: bool = True,
 ) -> SearchStrategy[Workload]:
     """Works for ``simulate``: within so many seconds, of equal or different instants, with lengths known or not."""
@@ -318,6 +329,8 @@ def workloads(
         work=st.none() | units,
         priority=st.integers(-10, 10),
         account=st.sampled_from(("", *accounts)),
+        campaign=st.sampled_from(("", *CAMPAIGNS)),
+        mode=st.sampled_from(("", *modes)),
         deadline_s=st.none() | st.sampled_from((10.0, 300.0)) if deadlines else st.none(),
     )
     return st.lists(work, max_size=works_max).map(lambda works: Workload(tuple(works)))

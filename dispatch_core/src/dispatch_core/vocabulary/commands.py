@@ -16,6 +16,7 @@ from dispatch_core.vocabulary.jobs import (
     Deadline,
     Instant,
     JobError,
+    JobMode,
     JobSize,
     JobSpec,
     Ladder,
@@ -71,6 +72,7 @@ class Edit:
     size: JobSize | Unset = UNSET
     pool: PoolId | None | Unset = UNSET
     account: AccountName | None | Unset = UNSET
+    mode: JobMode | None | Unset = UNSET
     deadline: Deadline | None | Unset = UNSET
     limits: LimitUses | Unset = UNSET
     merge: Annotated[Mapping[str, object], Json()] = field(factory=dict)

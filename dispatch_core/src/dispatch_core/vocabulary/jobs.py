@@ -19,6 +19,15 @@ CampaignName = Annotated[
     str, Length(1, 100), Grammar(r"[^/]*[^/.][^/]*", "without slashes, and not of dots alone")
 ]
 """It stands in the address of its progress, which parts it at slashes."""
+JOB_MODES = ("flow", "makespan", "fifo")
+"""The modes that a job may have of its own. Bands part the whole queue, so they are the server's alone."""
+JobMode = Annotated[
+    str,
+    Grammar(
+        "|".join(JOB_MODES),
+        f"{' or '.join(JOB_MODES)} (strict-bands is a mode of the whole queue: dispatch serve --mode strict-bands)",
+    ),
+]
 Natural = Annotated[int, Bound(0, INT_MAX)]
 LimitKey = Annotated[
     str,
@@ -129,6 +138,7 @@ class JobSpec:
     ``limits`` are what it takes of limits by key while it runs.
     ``account`` is whose share of the fleet it uses: accounts that queue at the same time are served by turns.
     ``campaign`` names the jobs that it belongs together with, for as long as there is the job.
+    ``mode`` is how it is ordered among others, if not by the mode of the server.
     """
 
     kind: Text = "transcode"
@@ -141,6 +151,7 @@ class JobSpec:
     limits: LimitUses = ()
     account: AccountName | None = None
     campaign: CampaignName | None = None
+    mode: JobMode | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     deadline: Deadline | None = None

@@ -91,6 +91,7 @@ class Job:
     pool: str | None
     account: str | None
     campaign: str | None
+    mode: str | None
     deadline: JobDeadline | None
     deadline_missed: bool | None
     limits: tuple[LimitUse, ...]

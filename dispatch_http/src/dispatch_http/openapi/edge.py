@@ -81,6 +81,7 @@ WORDS: Mapping[tuple[str, str], str] = {
     "makes it a preference",
     ("JobSpec", "account"): "whose share of the fleet it uses",
     ("JobSpec", "campaign"): "the name of the jobs that it belongs together with, for good",
+    ("JobSpec", "mode"): "how it is ordered, if not by the mode of the server",
     ("JobSpec", "deadline"): "when it should be done; `deadline_missed` says in the end whether it was",
     ("Deadline", "hard"): "it moves the job forward; a soft one is only reported",
     ("JobSpec", "ladder"): "steps in which the wish becomes looser while nobody takes the job",

@@ -51,7 +51,7 @@ class Explanation:
 
     ``unblock`` is a change of the fleet, ``nearest`` the engine it would make ready, ``instead`` are changes of the
     job that would do as well. ``position`` is its place among what would be granted before it; at least that unless
-    ``position_exact``.
+    ``position_exact``. ``mode`` is the job's own mode, where it is not the server's.
     """
 
     job_id: str
@@ -64,6 +64,7 @@ class Explanation:
     position: int | None
     position_exact: bool
     estimated_start: StartEstimate | None
+    mode: str | None
     engines: tuple[EngineAnswer, ...]
     fall_back: FallBack | None
 

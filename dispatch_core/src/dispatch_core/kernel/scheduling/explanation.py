@@ -94,6 +94,7 @@ class JobExplanation:
     ``unblock`` is the smallest change of the fleet, ``nearest`` the engine it would make ready; ``instead`` are
     changes of the job that would do as well. ``position`` is its place among what would be granted before it on
     the engines it waits for; not ``position_exact``: at least that. ``start`` is None if nothing can be said.
+    ``mode`` is the job's own mode, where it orders the job and is not the server's.
     """
 
     job_id: str
@@ -108,6 +109,7 @@ class JobExplanation:
     start: StartEstimate | None = None
     engines: tuple[EngineAnswer, ...] = ()
     fall_back: FallAhead | None = None
+    mode: str | None = None
 
 
 @frozen(kw_only=True)

@@ -133,7 +133,8 @@ def _cost(weight: float, route: Route) -> tuple[float, str]:
 class MakespanPolicy:
     """All done as early as possible: long jobs first, each where it would end first; for batches.
 
-    order_key = created − min(best, cap).
+    order_key = created + cap − min(best, cap), so that among jobs of other modes nobody is overtaken by more than
+    ``cap_s`` either. On an engine slower than the best, lateness adds what is lost there, p − best, up to the cap.
     """
 
     cap_s: float = 6 * 3_600.0
@@ -143,14 +144,15 @@ class MakespanPolicy:
         route = min(
             prospects.routes, key=lambda each: (each.backlog_us + each.here_us, each.group), default=None
         )
-        key = job.created_us - min(prospects.best_us, round(self.cap_s * SECOND_US))
+        key = job.created_us + max(round(self.cap_s * SECOND_US) - prospects.best_us, 0)
         est_us = prospects.best_us if route is None else route.here_us
         return place_at(job, wanted, est_us, order_key=key, group=route.group if route else None)
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """The key, and what is lost by running it here instead of where it is fastest."""
         assert job.ready is not None
-        return job.ready.order_key + max(estimate.here_us - estimate.best_us, 0)
+        lost_us = max(estimate.here_us - estimate.best_us, 0)
+        return job.ready.order_key + min(lost_us, round(self.cap_s * SECOND_US))
 
     def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
         """If the group it is routed to would end it sooner, were it next there."""
