@@ -92,6 +92,7 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("DELETE", "/engines/{engine_id}"): WORK,
     ("POST", "/engines/{engine_id}/heartbeat"): WORK,
     ("POST", "/engines/{engine_id}/benchmarks"): WORK,
+    ("POST", "/engines/{engine_id}/reports"): WORK,
     ("POST", "/engines/{engine_id}/cordon"): STEER,
     ("POST", "/engines/{engine_id}/drain"): STEER,
     ("POST", "/engines/{engine_id}/resume"): STEER,
@@ -140,6 +141,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/jobs/{job_id}/assign"): {"engine_id": None},
     ("PUT", "/engines/{engine_id}"): {"session": "s", "profile": PROFILE},
     ("POST", "/engines/{engine_id}/heartbeat"): {"session": "s"},
+    ("POST", "/engines/{engine_id}/reports"): {
+        "reports": [{"job_id": "job-1", "token": "i.1", "status": "running"}]
+    },
     ("POST", "/engines/{engine_id}/benchmarks"): {
         "benchmarks": [{"task_class": "h264/1080p/encode", "units_per_s": 1}]
     },

@@ -24,6 +24,7 @@ BLAME, FAILURES = "tests/core/kernel/test_blame.py", "tests/core/shell/test_fail
 LEARNED = "tests/core/shell/test_learned_limits.py"
 BREAKER, QUARANTINE = "tests/core/kernel/test_quarantine.py", "tests/core/shell/test_quarantine.py"
 LADDER = "tests/core/kernel/test_ladder.py"
+BATCHES = "tests/http/test_batches.py"
 LAWS = "tests/core/storage/test_laws.py"
 SIMULATION = "dispatch_core/simulation"
 SIMULATE, WHAT_IF = "tests/simulation/test_simulate.py", "tests/simulation/test_what_if.py"
@@ -172,7 +173,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("a benchmark replaces all others", f"{KERNEL}/fleet.py",
            "for cell in (*profile.benchmarks, *event.benchmarks)", "for cell in event.benchmarks", (ENGINES,)),
     Mutant("any content type is JSON", "dispatch_http/body.py",
-           "    _check_type(req.content_type)\n    data", "    data", (VERDICTS,)),
+           "    _check_type(req.content_type)\n    return checked", "    return checked", (VERDICTS,)),
     Mutant("ready without a store", "dispatch_http/resources/system.py",
            "        self.desk.dispatcher.check_storage()\n", "", (SYSTEM,)),
     Mutant("ready while time stands still", "dispatch_http/resources/system.py",
@@ -205,6 +206,12 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("a page believes the names of jobs", f"{SIMULATION}/plots.py",
            'f"<title>{escape(words)}</title></rect>"\n    )\n\n\ndef _priorities', 'f"<title>{words}</title></rect>"\n    )\n\n\ndef _priorities',
            ("tests/simulation/test_report.py",)),
+    Mutant("lines of all chunks have one receipt", "dispatch_http/submitting.py",
+           "_answers(req, desk, fields, str(n), chunk)", "_answers(req, desk, fields, '', chunk)", (BATCHES,)),
+    Mutant("a bad line keeps others back", f"{SHELL}/handlers/jobs.py",
+           "else Submitted(job=next(jobs))", "else Submitted()", (BATCHES,)),
+    Mutant("all reports of a request have one receipt", f"{SHELL}/carrying.py",
+           'f"{key}\\n{place}"', "key", (BATCHES,)),
     Mutant("who waits is never asked again", f"{SHELL}/stepped.py",
            "left = self._turns.take(left[:size]) + left[size:]", "left = self._turns.take(left[:size]) and left[size:]",
            ("tests/core/shell/test_stepped.py",)),

@@ -53,6 +53,8 @@ from dispatch_core.vocabulary.commands import (
     JobId,
     Renew,
     ReportProgress,
+    SubmitEach,
+    Submitted,
     Token,
     Unset,
 )
@@ -273,6 +275,8 @@ __all__ = [
     "StorageInUseError",
     "StorageUnavailableError",
     "StrictPolicy",
+    "SubmitEach",
+    "Submitted",
     "SystemClock",
     "TenantName",
     "Text",

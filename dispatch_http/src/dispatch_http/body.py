@@ -16,6 +16,7 @@ from dispatch_http.settings import HttpSettings
 
 _INT_MAX = 2**63 - 1
 _SHOWN_MAX = 64
+_CHUNK_BYTES = 65_536
 
 
 def read_json(req: falcon.Request, settings: HttpSettings, *, clean: bool = True) -> Any:
@@ -28,12 +29,53 @@ def read_json(req: falcon.Request, settings: HttpSettings, *, clean: bool = True
     if not text:
         return {}
     _check_type(req.content_type)
+    return checked(text, settings.json_depth_max, clean=clean)
+
+
+def checked(text: bytes, depth_max: int, *, clean: bool = True) -> Any:
+    """The data of a JSON text within limits. Raises Refusal (400)."""
     data = loads(text)
-    problem = next(_problems(data, settings.json_depth_max, clean=clean), None)
+    problem = next(_problems(data, depth_max, clean=clean), None)
     if problem:
         pointer, detail = problem
         raise Refusal("invalid-json", f"{_shown(pointer) or '/'}: {detail}", errors=[_at(pointer, detail)])
     return data
+
+
+def media_type(req: falcon.Request) -> str:
+    """What the body is said to be, its parameters left out."""
+    return (req.content_type or "").partition(";")[0].strip().lower()
+
+
+def lines(req: falcon.Request, settings: HttpSettings) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of the body that are not empty, with their numbers; None stands for one that is too long.
+
+    However long the body is, one line and a little more of it is in memory. Raises Refusal (413) for a length
+    beyond ``lines_bytes_max``, at once if it is announced.
+    """
+    if (req.content_length or 0) > settings.lines_bytes_max:
+        raise _too_large(settings.lines_bytes_max)
+    return _lines(req, settings)
+
+
+def _lines(req: falcon.Request, settings: HttpSettings) -> Iterator[tuple[int, bytes | None]]:
+    left = settings.lines_bytes_max
+    stream, rest, number, skipping = _stream(req), b"", 0, False
+    endless = req.content_length is None and not req.env.get("wsgi.input_terminated")
+    while not endless and (chunk := stream.read(_CHUNK_BYTES)):
+        left -= len(chunk)
+        if left < 0:
+            raise _too_large(settings.lines_bytes_max)
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            number += 1
+            if skipping or line.strip():
+                yield number, None if skipping or len(line) > settings.body_bytes_max else line
+            skipping = False
+        if len(rest) > settings.body_bytes_max:
+            rest, skipping = b"", True
+    if skipping or rest.strip():
+        yield number + 1, None if skipping else rest
 
 
 def _at(pointer: str, detail: str) -> dict[str, object]:
@@ -60,10 +102,10 @@ def _too_large(bytes_max: int) -> Refusal:
 
 
 def _check_type(content_type: str | None) -> None:
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    subtype = media_type.removeprefix("application/")
-    if subtype == media_type or not (subtype == "json" or subtype.endswith("+json")):
-        given = f", not {_shown(media_type)!r}" if media_type else ""
+    said = (content_type or "").partition(";")[0].strip().lower()
+    subtype = said.removeprefix("application/")
+    if subtype == said or not (subtype == "json" or subtype.endswith("+json")):
+        given = f", not {_shown(said)!r}" if said else ""
         raise Refusal("unsupported-media-type", f"send Content-Type: application/json{given}")
 
 

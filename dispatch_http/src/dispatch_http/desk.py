@@ -43,6 +43,12 @@ class Desk:
             refuse_conditions(req)
         return self.dispatcher.acting(_context(req, receipt_key(req)))
 
+    def acting_part(self, req: falcon.Request, part: str) -> Dispatcher:
+        """As ``acting``, for one part of a request: under its key and the name of the part. Raises Refusal."""
+        refuse_conditions(req)
+        key = receipt_key(req)
+        return self.dispatcher.acting(_context(req, None if key is None else f"{key}#{part}"))
+
     def job_form(self, job: Job, fields: Sequence[str] = ()) -> Form:
         """A job as this server shows it, or these fields of it."""
         return only(job_form(job, attempts_cap=self.dispatcher.settings.attempts_cap), fields)

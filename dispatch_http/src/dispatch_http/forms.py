@@ -24,6 +24,7 @@ from dispatch_core import (
     HeldLease,
     InvalidCommandError,
     JobError,
+    JobId,
     Json,
     KeyName,
     Length,
@@ -33,6 +34,8 @@ from dispatch_core import (
     PoolSpec,
     Profile,
     Progress,
+    Renew,
+    ReportProgress,
     Scope,
     Span,
     TenantName,
@@ -41,8 +44,10 @@ from dispatch_core import (
 )
 from dispatch_core.forms import parse
 
+REPORTS_MAX = 1_000
 JsonObject = Annotated[Mapping[str, object], Json()]
-Reported = Annotated[str, AnyText()]
+ReportCommand = Renew | ReportProgress | Complete | Fail | GiveBack
+Told = Annotated[str, AnyText()]
 
 
 @frozen
@@ -165,9 +170,9 @@ class ReportedStatus(StrEnum):
 class ReportedError:
     """Why an attempt failed. Everything has a default: a report is better vague than refused."""
 
-    failure_class: Reported = "engine"
-    message: Reported = "the engine gave no reason"
-    detail: Reported = ""
+    failure_class: Told = "engine"
+    message: Told = "the engine gave no reason"
+    detail: Told = ""
     retryable: bool = True
 
 
@@ -200,11 +205,15 @@ class StatusReport:
         return {"job_id": job_id, "token": self.token, "engine_id": self.engine_id}
 
     def _refuse(self, *fields: str) -> None:
-        message = f"does not belong to status {self.status.value}"
-        if problems := [
-            FieldProblem(f"/{name}", message) for name in fields if getattr(self, name) is not None
-        ]:
-            raise InvalidCommandError(problems)
+        _refuse_beside(self, *fields)
+
+
+def _refuse_beside(report: StatusReport | JobReport, *fields: str) -> None:
+    message = f"does not belong to status {report.status.value}"
+    if problems := [
+        FieldProblem(f"/{name}", message) for name in fields if getattr(report, name) is not None
+    ]:
+        raise InvalidCommandError(problems)
 
 
 @frozen(kw_only=True)
@@ -227,6 +236,59 @@ class ShortForm:
             error=self.error,
             usage=self.usage,
         )
+
+
+class Reported(StrEnum):
+    """What an engine says of an attempt, in a list of reports."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    GIVEN_BACK = "given_back"
+
+
+@frozen(kw_only=True)
+class JobReport:
+    """One of many reports of an engine. ``running`` renews the lease, with ``progress`` it says how far it is.
+
+    ``result`` belongs to completed, ``error`` to failed, ``reason`` to given_back, ``usage`` to the first two of these.
+    """
+
+    job_id: JobId
+    token: Token
+    status: Reported
+    progress: Progress | None = None
+    result: JsonObject | None = None
+    error: ReportedError | None = None
+    usage: JsonObject | None = None
+    reason: Note | None = None
+
+    def command(self, engine_id: str) -> ReportCommand:
+        """The command it stands for. Raises InvalidCommandError if a field does not belong to the status."""
+        if self.status is not Reported.RUNNING:
+            return self._end(engine_id)
+        _refuse_beside(self, "result", "error", "usage", "reason")
+        held = {"job_id": self.job_id, "token": self.token, "engine_id": engine_id}
+        return Renew(**held) if self.progress is None else ReportProgress(**held, progress=self.progress)
+
+    def _end(self, engine_id: str) -> Complete | Fail | GiveBack:
+        _refuse_beside(self, "progress")
+        return StatusReport(
+            token=self.token,
+            engine_id=engine_id,
+            status=ReportedStatus(self.status.value),
+            result=self.result,
+            error=self.error,
+            usage=self.usage,
+            reason=self.reason,
+        ).command(self.job_id)
+
+
+@frozen(kw_only=True)
+class ManyReports:
+    """Reports of one engine, each answered for itself."""
+
+    reports: Annotated[tuple[JobReport, ...], Length(1, REPORTS_MAX)]
 
 
 def _job_error(error: ReportedError | None) -> JobError:

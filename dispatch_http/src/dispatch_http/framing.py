@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
+from copy import copy
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -13,6 +17,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
+from dispatch_http.answers import LINES_TYPE
 from dispatch_http.problems import MEDIA_TYPE, Problem
 
 # Repeated, each of these could be read in two ways by two servers in a row.
@@ -22,6 +27,8 @@ _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-t
 
 class StrictParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """Refuses what waitress would tolerate: repeated headers that must be single, two kinds of framing."""
+
+    adj: Any
 
     def parse_header(self, header_plus: bytes) -> None:
         """Check the names of the headers, then let waitress parse them. Raises ParsingError."""
@@ -33,6 +40,9 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no 
         if names[b"content-length"] and names[b"transfer-encoding"]:
             raise ParsingError("content-length and transfer-encoding exclude each other")
         super().parse_header(header_plus)
+        if LINES_TYPE in self.headers.get("CONTENT_TYPE", ""):
+            # Read line by line, from a file if there are many: a body of lines has a limit of its own.
+            self.adj = self.adj.for_lines
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
@@ -52,13 +62,58 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
 
 
 class PoliteTask(WSGITask):  # type: ignore[misc]  # waitress has no types
-    """Announces the end of the connection while the server drains, so that no client sends into the void."""
+    """Keeps connections wherever HTTP allows it; announces their end while the server drains, so that no client
+    sends into the void.
+    """
 
-    def build_response_header(self) -> Any:
-        """As waitress builds it; only the server may add Connection: close, an application may not."""
-        if self.channel.server.draining:
+    wrote_header: bool
+
+    def build_response_header(self) -> bytes:
+        """The head of the answer. Only the server may add Connection: close, an application may not.
+
+        waitress closes after every answer without a length, so after every claim that finds nothing.
+        """
+        headers = self.response_headers
+        if self.content_length is not None and self.has_body and not _names(headers, "content-length"):
+            headers.append(("Content-Length", str(self.content_length)))
+        self._end_connection(known=self.content_length is not None)
+        headers.append(("Date", _http_date(int(self.start_time))))
+        lines = [
+            f"HTTP/{self.version} {self.status}",
+            *(f"{name.title()}: {value}" for name, value in headers),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _end_connection(self, *, known: bool) -> None:
+        """Say how the answer ends, and with it perhaps the connection; ``known``: it has a length."""
+        wish = self.request.headers.get("CONNECTION", "").lower()
+        if self.has_body and not known and self.version == "1.1":
+            self.response_headers.append(("Transfer-Encoding", "chunked"))
+            self.chunked_response = True
+        framed = known or self.chunked_response or not self.has_body
+        keeps = framed and (wish != "close" if self.version == "1.1" else wish == "keep-alive")
+        if self.channel.server.draining or not keeps:
             self.set_close_on_finish()
-        return super().build_response_header()
+        elif self.version == "1.0":
+            self.response_headers.append(("Connection", "Keep-Alive"))
+
+    def write(self, data: bytes) -> None:
+        """Head and body in one packet, if the body is there at once."""
+        if self.wrote_header or not self.complete or not self.has_body or self.content_length != len(data):
+            super().write(data)
+            return
+        self.channel.write_soon(self.build_response_header() + data)
+        self.wrote_header = True
+        self.content_bytes_written += len(data)
+
+
+def _names(headers: Iterable[tuple[str, str]], wanted: str) -> bool:
+    return any(name.lower() == wanted for name, _ in headers)
+
+
+@lru_cache(maxsize=4)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 class RequestTimeout(BadRequest):  # type: ignore[misc]  # waitress has no types
@@ -109,9 +164,17 @@ class StrictServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no type
     draining = False
 
     def __init__(
-        self, app: Any, listener: Any, sockets: dict[int, Any], receive_s: float, **options: Any
+        self,
+        app: Any,
+        listener: Any,
+        sockets: dict[int, Any],
+        receive_s: float,
+        lines_bytes_max: int,
+        **options: Any,
     ) -> None:
         adjustments = Adjustments(sockets=[listener], **options)
+        adjustments.for_lines = copy(adjustments)
+        adjustments.for_lines.max_request_body_size = lines_bytes_max
         threads = ThreadedTaskDispatcher()
         threads.set_thread_count(adjustments.threads)
         self.receive_s = receive_s

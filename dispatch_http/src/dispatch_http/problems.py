@@ -79,6 +79,10 @@ class Problem:
 
     def body(self, request_id: str | None) -> bytes:
         """Its JSON text; ASCII only, so that whatever it quotes can be sent."""
+        return json.dumps(self.form(request_id)).encode()
+
+    def form(self, request_id: str | None) -> dict[str, object]:
+        """Its members; empty ones are left out."""
         members = {
             "type": self.type,
             "title": self.title,
@@ -88,9 +92,12 @@ class Problem:
             "errors": list(self.errors),
             "request_id": request_id,
         }
-        return json.dumps(
-            {name: value for name, value in members.items() if value not in (None, "", [])}
-        ).encode()
+        return {name: value for name, value in members.items() if value not in (None, "", [])}
+
+
+def of(error: Refusal | DispatchError) -> Problem:
+    """The problem of either kind of refusal."""
+    return error.problem if isinstance(error, Refusal) else of_core(error)
 
 
 class Refusal(Exception):  # noqa: N818  # it is a refusal; the server is not in error

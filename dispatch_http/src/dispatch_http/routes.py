@@ -16,6 +16,7 @@ from dispatch_http.resources import (
     limits,
     many,
     pools,
+    reports,
     system,
     windows,
     work,
@@ -87,6 +88,7 @@ def _of_engines(desk: Desk) -> list[Route]:
         Route("/engines/{engine_id}/estimates", engines.Estimates(desk), scope={"GET": SUBMITTERS}),
         Route("/estimates", engines.Estimates(desk), scope={"GET": SUBMITTERS}),
         Route("/engines/{engine_id}/heartbeat", engines.Heartbeat(desk), scope=report),
+        Route("/engines/{engine_id}/reports", reports.Reports(desk), scope=report),
         Route("/engines/{engine_id}/benchmarks", engines.Benchmarks(desk), scope=report),
         Route(
             "/engines/{engine_id}/cordon", engines.ReasonedEngineVerb(desk, Dispatcher.cordon), scope=steer

@@ -159,6 +159,7 @@ def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int
         listener,
         sockets,
         settings.receive_s,
+        settings.lines_bytes_max + 1,
         threads=settings.threads,
         connection_limit=settings.connections_max,
         asyncore_use_poll=True,

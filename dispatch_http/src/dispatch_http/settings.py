@@ -96,6 +96,7 @@ class HttpSettings:
     connections_max: int = field(default=1_000, validator=[ge(10), le(100_000)])
     header_bytes_max: int = field(default=32_768, validator=[ge(1_024), le(1 << 20)])
     body_bytes_max: int = field(default=1 << 20, validator=[ge(1_024), le(1 << 30)])
+    lines_bytes_max: int = field(default=1 << 26, validator=[ge(1_024), le(1 << 34)])
     json_depth_max: int = field(default=32, validator=[ge(1), le(100)])
     page_max: int = field(default=1_000, validator=[ge(1), le(10_000)])
     wait_max_s: float = field(default=60.0, validator=[ge(0), le(300)])

@@ -43,8 +43,12 @@ def check(method: str, path: str, answer: Result) -> None:
         return
     lines = "application/x-ndjson" in response.get("content", {})
     assert lines or bool(answer.content) == ("content" in response), what
-    for media_type, content in response.get("content", {}).items():
-        assert answer.headers["Content-Type"].startswith(media_type), what
+    contents = response.get("content", {})
+    said_type = answer.headers.get("Content-Type", "")
+    assert not contents or any(said_type.startswith(each) for each in contents), what
+    for media_type, content in contents.items():
+        if not said_type.startswith(media_type):
+            continue
         for form in _forms(answer) if "json" in media_type else ():
             problems = [
                 f"{what}: {each.message}" for each in _validator(json.dumps(content)).iter_errors(form)

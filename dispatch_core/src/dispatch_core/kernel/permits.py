@@ -12,7 +12,8 @@ from dispatch_core.vocabulary.scopes import ADMINS, ANYONE, ENGINES, OPERATORS, 
 # Commands by the name of their class, questions by the name of their function. A time command has no row.
 PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(
-        ("Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore"), SUBMITTERS
+        ("Submit", "SubmitEach", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore"),
+        SUBMITTERS,
     ),
     **dict.fromkeys(
         ("job", "jobs", "attempts", "history", "explain", "stats", "engines", "estimates"), SUBMITTERS

@@ -150,12 +150,21 @@ class GroupCommitter:
         self, commands: Sequence[Command], context: Context, *, receipt_keys: ReceiptKeys = ()
     ) -> list[Entry]:
         """Every command with its answer; they share the writer's batches with everybody else's."""
-        entries = [self._hand(*each) for each in each_in_its_context(commands, context, receipt_keys)]
+        entries = [self._hand_one(*each) for each in each_in_its_context(commands, context, receipt_keys)]
         for entry in entries:
             entry.done.acquire()
         if failed := next((entry.error for entry in entries if isinstance(entry.error, StorageError)), None):
             raise failed
         return list(entries)
+
+    def _hand_one(self, command: Command, context: Context) -> Handed:
+        """As ``_hand``; what there is no room for is refused by itself, for others are queued already."""
+        try:
+            return self._hand(command, context)
+        except OverloadedError as error:
+            refused = Handed(command, context, error=error)
+            refused.done.release()
+            return refused
 
     def _hand(self, command: Command, context: Context) -> Handed:
         wait_s = command.wait_s if isinstance(command, Claim) else 0.0

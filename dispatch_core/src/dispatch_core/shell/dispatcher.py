@@ -303,6 +303,10 @@ class Dispatcher:
         """Any command as a value: what frontends that parse commands use."""
         return self._do(command)
 
+    def execute_many(self, commands: Sequence[c.Command]) -> list[Any]:
+        """The answer to each, or the DispatchError that refuses it; they join one batch."""
+        return carrying.carry_many(self._house, self._committer, self._context, commands)
+
     windows = Grouped(WindowVerbs)
     """The verbs of maintenance windows."""
     pools = Grouped(PoolVerbs)

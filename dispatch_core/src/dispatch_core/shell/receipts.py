@@ -10,7 +10,7 @@ from dispatch_core.shell.wire import dumps, from_plain, to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus
 from dispatch_core.vocabulary.clock import to_us
-from dispatch_core.vocabulary.commands import Command, ManyPlan
+from dispatch_core.vocabulary.commands import Command, ManyPlan, Submitted
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Engine, HeartbeatAnswer
 from dispatch_core.vocabulary.errors import KeyReusedError
@@ -23,7 +23,20 @@ from dispatch_core.vocabulary.windows import Window
 
 _ANSWERS: Mapping[str, type] = {
     cls.__name__: cls
-    for cls in (Job, Engine, Attempt, Lease, LeaseStatus, HeartbeatAnswer, Key, Pool, Window, Limit, ManyPlan)
+    for cls in (
+        Job,
+        Engine,
+        Attempt,
+        Lease,
+        LeaseStatus,
+        HeartbeatAnswer,
+        Key,
+        Pool,
+        Window,
+        Limit,
+        ManyPlan,
+        Submitted,
+    )
 }
 
 
@@ -56,6 +69,8 @@ def once(command: Command, context: Context, workspace: Workspace, run: Callable
 def _receipt(key: str, command: Command, context: Context, answer: Any, workspace: Workspace) -> Receipt:
     first = answer[0] if isinstance(answer, list) else answer
     job_id = first.id if isinstance(first, Job) else getattr(getattr(first, "job", first), "job_id", None)
+    if isinstance(first, Submitted):
+        job_id = next((each.job.id for each in answer if each.job is not None), None)
     job_id = first.job.id if isinstance(first, Lease) else job_id
     return Receipt(
         key=key,

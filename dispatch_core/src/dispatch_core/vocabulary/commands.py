@@ -11,10 +11,12 @@ from dispatch_core.vocabulary.attempts import Progress
 from dispatch_core.vocabulary.bounds import INT_MAX, Bound, Grammar, Json, Length
 from dispatch_core.vocabulary.denials import DenialCommand
 from dispatch_core.vocabulary.engines import Benchmark, EngineId, Profile, WantedState
+from dispatch_core.vocabulary.errors import FieldProblem
 from dispatch_core.vocabulary.jobs import (
     AccountName,
     Deadline,
     Instant,
+    Job,
     JobError,
     JobMode,
     JobSize,
@@ -96,6 +98,21 @@ class Submit:
     """Accept up to 1,000 jobs, all or nothing."""
 
     specs: Annotated[tuple[JobSpec, ...], Length(1, SUBMIT_MAX)]
+
+
+@frozen(kw_only=True)
+class SubmitEach:
+    """Accept those of up to 1,000 jobs that are fit, in one commit; the answer is a ``Submitted`` for each."""
+
+    specs: Annotated[tuple[JobSpec, ...], Length(1, SUBMIT_MAX)]
+
+
+@frozen(kw_only=True)
+class Submitted:
+    """What became of one of the jobs of a ``SubmitEach``: the job, or what is wrong with it."""
+
+    job: Job | None = None
+    problems: tuple[FieldProblem, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -417,6 +434,7 @@ EngineCommand = Register | Heartbeat | SetWanted | Deregister | ReportBenchmark 
 KeyCommand = CreateKey | RevokeKey | RotateKey
 Command = (
     Submit
+    | SubmitEach
     | Claim
     | JobCommand
     | EngineCommand

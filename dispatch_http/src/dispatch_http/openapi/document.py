@@ -12,6 +12,7 @@ from attrs import frozen
 
 from dispatch_core import JobSize, Retry, Scopes, Timeouts, TranscodeParameters
 from dispatch_http import __version__, grammar
+from dispatch_http.answers import LINES_TYPE
 from dispatch_http.openapi import answers
 from dispatch_http.openapi.edge import EDGE, WORDS
 from dispatch_http.openapi.operations import OPERATIONS, SECTIONS
@@ -20,6 +21,7 @@ from dispatch_http.openapi.schemas import Components, Schema, patch_of
 from dispatch_http.problems import MEDIA_TYPE as PROBLEM_TYPE
 from dispatch_http.problems import STATUS
 from dispatch_http.route import OPEN, Route, methods_of
+from dispatch_http.submitting import LIST_MAX
 
 SLICED = (
     "Job",
@@ -216,8 +218,12 @@ def _request(said: Operation, found: _Schemas) -> Schema:
     if said.name == "submitJob":
         _either_unit(found.taken.found["JobSize"])
     required = bool(found.taken.found.get(schema.get("$ref", "").rpartition("/")[2], schema).get("required"))
-    content = {"schema": schema, **({"example": said.example} if said.example else {})}
-    return {"required": required, "content": {"application/json": content}}
+    shown = {"example": said.example} if said.example else {}
+    if not said.many:
+        return {"required": required, "content": {"application/json": {"schema": schema, **shown}}}
+    listed = {"type": "array", "items": schema, "minItems": 1, "maxItems": LIST_MAX}
+    content: Schema = {"application/json": {"schema": {"anyOf": [schema, listed]}, **shown}}
+    return {"required": required, "content": content | {LINES_TYPE: {"schema": schema}}}
 
 
 def _patch(found: _Schemas) -> None:
@@ -264,6 +270,8 @@ def _answer(method: str, status: int, each: Answer, said: Operation, found: _Sch
     answer: Schema = {"description": HTTPStatus(status).phrase, "headers": headers}
     if each.kind is not None and method != "HEAD":
         answer["content"] = {each.media_type: {"schema": found.given.of(each.kind)}}
+        if each.lines is not None:
+            answer["content"][LINES_TYPE] = {"schema": found.given.of(each.lines)}
         if said.links:
             answer["links"] = {
                 name: {"$ref": f"#/components/links/{of}.{name}"}

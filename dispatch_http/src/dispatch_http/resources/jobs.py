@@ -23,13 +23,15 @@ from dispatch_core.forms import (
     recorded_form,
     spec_from_form,
 )
-from dispatch_http.answers import send, send_attempt, send_job
+from dispatch_http.answers import LINES_TYPE, send, send_attempt, send_job, send_lines
+from dispatch_http.body import media_type
 from dispatch_http.desk import Desk
 from dispatch_http.forms import Assignment, Because, Nothing
 from dispatch_http.headers import if_version, unchanged
 from dispatch_http.listing import page_limit, send_page
 from dispatch_http.parameters import Asked
 from dispatch_http.problems import Refusal
+from dispatch_http.submitting import submitted_lines, submitted_list
 
 
 @frozen
@@ -39,13 +41,20 @@ class Jobs:
     desk: Desk
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Submit one."""
-        Asked(req)
+        """Submit one; or a list, all or nothing; or lines, each for itself."""
+        fields = Asked(req, "fields").fields(JOB_FIELDS)
+        if media_type(req) == LINES_TYPE:
+            send_lines(req, resp, submitted_lines(req, self.desk, fields))
+            return
         acting = self.desk.acting(req)
-        spec = spec_from_form(self.desk.body(req), priority=acting.settings.priority_default)
-        job = acting.submit(spec)
+        data = self.desk.body(req)
+        if isinstance(data, list):
+            jobs = submitted_list(acting, data)
+            send(resp, {"jobs": [self.desk.job_form(job, fields) for job in jobs]})
+            return
+        job = acting.submit(spec_from_form(data, priority=acting.settings.priority_default))
         resp.location = f"/jobs/{job.id}"
-        send_job(resp, self.desk, job, 201)
+        send_job(resp, self.desk, job, 201, fields)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A page of them."""

@@ -25,6 +25,7 @@ from dispatch_core.vocabulary.windows import EndWindow, ExpireWindow, PlanWindow
 
 HANDLERS: Mapping[type, Handler] = {
     c.Submit: jobs.SUBMIT,
+    c.SubmitEach: jobs.SUBMIT_EACH,
     **dict.fromkeys(c.JobControl.__args__, jobs.CONTROL),
     **dict.fromkeys(c.JobReport.__args__, work.REPORT),
     c.Claim: work.CLAIM,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -30,6 +31,8 @@ from dispatch_core.vocabulary.commands import (
     PlanMany,
     Rekey,
     Submit,
+    SubmitEach,
+    Submitted,
     Update,
 )
 from dispatch_core.vocabulary.context import Context
@@ -51,6 +54,9 @@ from dispatch_core.vocabulary.jobs import (
     Timeouts,
 )
 from dispatch_core.vocabulary.records import RecordType, Ref
+
+PROBLEMS_MAX = 100
+"""At most so many problems of one submit are told."""
 
 
 def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
@@ -122,13 +128,37 @@ def _under(path: str, error: InvalidCommandError) -> InvalidCommandError:
 
 
 def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job]:
-    specs = []
-    for index, spec in enumerate(command.specs):
-        try:
-            specs.append(checked_spec(spec, workspace.house, context.tenant))
-            check_pool(spec.pool, workspace, context)
-        except InvalidCommandError as error:
-            raise (error if len(command.specs) == 1 else _under(f"/{index}", error)) from None
+    tried = [_fit(spec, context, workspace) for spec in command.specs]
+    refusals = [(index, each) for index, each in enumerate(tried) if isinstance(each, InvalidCommandError)]
+    if refusals:
+        if len(command.specs) == 1:
+            raise refusals[0][1]
+        every = (problem for index, error in refusals for problem in _under(f"/{index}", error).problems)
+        raise InvalidCommandError(list(islice(every, PROBLEMS_MAX)))
+    return _accepted([each for each in tried if isinstance(each, JobSpec)], context, workspace)
+
+
+def _submit_each(command: SubmitEach, context: Context, workspace: Workspace) -> list[Submitted]:
+    tried = [_fit(spec, context, workspace) for spec in command.specs]
+    jobs = iter(_accepted([each for each in tried if isinstance(each, JobSpec)], context, workspace))
+    return [
+        Submitted(problems=each.problems)
+        if isinstance(each, InvalidCommandError)
+        else Submitted(job=next(jobs))
+        for each in tried
+    ]
+
+
+def _fit(spec: JobSpec, context: Context, workspace: Workspace) -> JobSpec | InvalidCommandError:
+    try:
+        checked = checked_spec(spec, workspace.house, context.tenant)
+        check_pool(spec.pool, workspace, context)
+    except InvalidCommandError as error:
+        return error
+    return checked
+
+
+def _accepted(specs: Sequence[JobSpec], context: Context, workspace: Workspace) -> list[Job]:
     _check_classes(specs, context, workspace)
     check_quotas(specs, workspace, context)
     # Job i counts as created i µs later, so that the order of a batch survives random ids.
@@ -262,6 +292,7 @@ def _rekey(command: Rekey, _context: Context, workspace: Workspace) -> bool:
 
 
 SUBMIT = Handler(phase=Phase.SUBMIT, needs=lambda _command: (), run=_submit)
+SUBMIT_EACH = Handler(phase=Phase.SUBMIT, needs=lambda _command: (), run=_submit_each)
 CONTROL = Handler(
     phase=Phase.CONTROL,
     needs=lambda command: [job_ref(command.job_id)],

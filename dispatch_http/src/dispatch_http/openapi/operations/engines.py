@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dispatch_core.forms import ENGINE_FIELDS, ENGINE_ORDERS, JOB_FIELDS, JOB_ORDERS
 from dispatch_http import forms
-from dispatch_http.openapi import answers
+from dispatch_http.openapi import answers, many
 from dispatch_http.openapi.operations.operation import (
     CONFLICT,
     CURSOR,
@@ -95,6 +95,14 @@ ENGINES: Mapping[str, Operation] = {
         body=(forms.SignOfLife,),
         refusals=CONFLICT,
         answers={200: Answer(kind=answers.HeartbeatAnswer)},
+    ),
+    "POST /engines/{engine_id}/reports": Operation(
+        name="reportMany",
+        words="Up to 1,000 reports of an engine, written together; each is answered for itself, in their order.",
+        example={"reports": [{"job_id": "job-1", "token": "0123456789ab.1", "status": "running"}]},
+        body=(forms.ManyReports,),
+        refusals=CONFLICT,
+        answers={200: Answer(kind=many.ReportAnswers)},
     ),
     "POST /engines/{engine_id}/benchmarks": Operation(
         name="reportBenchmarks",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dispatch_core import Edit, EngineId, JobSpec
 from dispatch_core.forms import ATTEMPT_FIELDS, EVENT_FIELDS, JOB_FIELDS, JOB_ORDERS
 from dispatch_http import forms
-from dispatch_http.openapi import answers, explanations
+from dispatch_http.openapi import answers, explanations, many
 from dispatch_http.openapi.operations.operation import (
     CONFLICT,
     CURSOR,
@@ -43,13 +43,20 @@ JOBS: Mapping[str, Operation] = {
     ),
     "POST /jobs": Operation(
         name="submitJob",
-        words="Submit a job. What is answered is durable.",
+        words="Submit a job, or up to 1,000 as a list, all or nothing, or any number as lines, each for itself. "
+        "What is answered is durable.",
+        query=(_FIELDS,),
+        many=True,
+        refusals=NOT_ACCEPTABLE,
         example={
             "parameters": {"source": "file:///srv/in.mkv", "target": "file:///srv/out.mp4", "codec": "h264"},
             "size": {"size_mb": 700, "duration_s": 1_800},
         },
         body=(JobSpec,),
-        answers={201: Answer(kind=answers.Job, etag=True, location="The job.")},
+        answers={
+            200: Answer(kind=many.SubmittedList, lines=many.SubmittedLine),
+            201: Answer(kind=answers.Job, etag=True, location="The job."),
+        },
         links={"job": _OF_JOB},
     ),
     "GET /jobs/export": Operation(

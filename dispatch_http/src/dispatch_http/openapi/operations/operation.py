@@ -28,9 +28,10 @@ class Parameter:
 
 @frozen(kw_only=True)
 class Answer:
-    """A success: what it holds, and which headers it has beside those that all have."""
+    """A success: what it holds, or each of its lines, and which headers it has beside those that all have."""
 
     kind: Any = None
+    lines: Any = None
     media_type: str = "application/json"
     etag: bool = False
     location: str | None = None
@@ -42,13 +43,15 @@ class Operation:
 
     ``body`` is a class, or several whose fields are given in one object. ``refusals`` are statuses beside
     those that follow from the path, the body and the method. ``condition`` is the header of a condition that
-    it checks, ``example`` a body; ``patch`` makes the body a merge patch of the class. ``links`` name operations that may follow, by what fills their parameters.
+    it checks, ``example`` a body; with ``many`` a list of
+    such bodies is taken, too, and lines of them; ``patch`` makes the body a merge patch of the class. ``links`` name operations that may follow, by what fills their parameters.
     """
 
     name: str
     words: str
     answers: Mapping[int, Answer]
     body: tuple[type, ...] = ()
+    many: bool = False
     patch: bool = False
     query: tuple[Parameter, ...] = ()
     refusals: frozenset[int] = frozenset()
