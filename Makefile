@@ -7,6 +7,8 @@ UV  := .tools/bin/uv
 BIN := .venv/bin
 MEMBERS   := -e ./dispatch_core -e ./dispatch_http -e ./dispatch_cli
 MANIFESTS := $(wildcard dispatch_*/pyproject.toml)
+# What Dispatch is measured against; each has an environment of its own.
+PEERS := huey pgqueuer procrastinate
 # TESTS="tests/core -k lease" narrows a run; JOBS is pytest's number of processes, 0 for none but its own.
 TESTS ?=
 JOBS  ?= 2
@@ -34,8 +36,8 @@ test: .venv/.test  ## the tests
 soak: .venv/.test  ## the long tests
 	@$(WITH_BIN) DISPATCH_TEST_PROFILE=soak python -m pytest -m soak --timeout 3600 $(TESTS)
 
-bench: .venv/.test  ## the benchmarks of speed
-	@$(WITH_BIN) python -m benchmarks
+bench: .venv/.test $(PEERS:%=.tools/peers/%/.done)  ## how fast it is, beside its peers and the limits: half an hour (FLAGS=--quick: three minutes)
+	@$(WITH_BIN) python -m benchmarks $(FLAGS)
 
 bench-scheduling: .venv/.test  ## how good the schedules are, beside a lower bound: half an hour (FLAGS=--quick: two minutes)
 	@$(WITH_BIN) python -m benchmarks scheduling $(FLAGS)
@@ -72,6 +74,7 @@ lock: | $(UV)  ## refresh requirements/*.lock (UPGRADE=1 takes the newest versio
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
 	$(COMPILE) --group run -o requirements/run.lock
 	$(COMPILE) --group run --group test --group bench --group lint -c requirements/run.lock -o requirements/test.lock
+	for peer in $(PEERS); do $(COMPILE) --group peer-$$peer -o requirements/peer-$$peer.lock || exit 1; done
 
 matrix: .venv/.test  ## the tests on every Python found among 3.11 to 3.14
 	@for v in 3.11 3.12 3.13 3.14; do \
@@ -83,6 +86,11 @@ matrix: .venv/.test  ## the tests on every Python found among 3.11 to 3.14
 	  $(UV) pip install -q --python .tools/matrix/$$v --no-deps $(MEMBERS) && \
 	  PATH="$(CURDIR)/.tools/matrix/$$v/bin:$$PATH" python -m pytest -n $(JOBS) -p no:cacheprovider $(TESTS) || exit 1; \
 	done
+
+.tools/peers/%/.done: requirements/peer-%.lock | $(UV)
+	@$(UV) venv -q --clear --python $(PY) .tools/peers/$*
+	@$(UV) pip sync -q --python .tools/peers/$* --require-hashes $<
+	@touch $@
 
 clean:  ## remove everything that make installed or built
 	rm -rf .venv .tools dist .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

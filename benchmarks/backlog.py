@@ -1,48 +1,47 @@
-"""What a claim costs with a million jobs pending against a thousand: time, rows and memory."""
+"""What a claim costs with a million jobs pending against a thousand, and what serving them takes: memory, time to start."""
 
 from __future__ import annotations
 
 import gc
 import itertools
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.fleet import register, specs
-from benchmarks.machine import keep, table
+from benchmarks.served import serving
+from benchmarks.suite import Figure, Outcome, Scale, tell
 from dispatch_core import Dispatcher, Storage
 from dispatch_core.storage import create_storage
 
-CLASSES, ENGINES, CLAIMS = 40, 24, 600
+CLASSES, ENGINES, TURNS, FEW, SERVED = 40, 24, 20, 1_000, 3
+NOTES = (
+    (
+        "24 engines of seven speeds, 40 scheduling classes; the store is opened anew before claims are measured, one claim at a time, few and many in turns, "
+        "direct commits; CPU, because the disk is the same for both."
+    ),
+    (
+        "The server is `dispatch serve` with its defaults after 200 claims over HTTP: resident memory as the system counts it, shared "
+        "libraries included. Its start is from the process's beginning to the first 200 of /health/ready; the disk's cache is warm."
+    ),
+)
 
 
-def rss_mib() -> float:
-    """Resident memory of this process in MiB (Linux), else 0."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def fill(dispatcher: Dispatcher, jobs: int) -> None:
+def fill(dispatcher: Dispatcher, jobs: int, classes: int = CLASSES) -> None:
     """Submit ``jobs`` jobs in batches of 1,000."""
-    source = specs(CLASSES)
+    source = specs(classes)
     for start in range(0, jobs, 1_000):
         dispatcher.submit_many(list(itertools.islice(source, min(1_000, jobs - start))))
-        if start % 100_000 == 0 and sys.stderr.isatty():
-            print(f"\r{start:,} of {jobs:,} submitted", end="", file=sys.stderr)
+        if start and start % 100_000 == 0:
+            tell(f"{start:,} of {jobs:,} submitted")
 
 
-def claims(dispatcher: Dispatcher, names: list[str]) -> list[float]:
+def claims(dispatcher: Dispatcher, names: Sequence[str], count: int) -> list[float]:
     """CPU milliseconds of each claim, taken in turn by all engines; every lease is completed at once."""
     spent = []
-    for number in range(CLAIMS):
+    for number in range(count):
         name = names[number % len(names)]
         started = time.process_time()
         leases = dispatcher.claim(name, session="bench")
@@ -52,68 +51,83 @@ def claims(dispatcher: Dispatcher, names: list[str]) -> list[float]:
     return spent
 
 
-def measure(kind: str, jobs: int, folder: Path) -> dict[str, object]:
-    """One row: a filled store, opened anew (so that nothing is warm), and what claims cost on it."""
+def in_turns(dispatchers: Mapping[int, Dispatcher], names: Sequence[str]) -> dict[int, list[float]]:
+    """What claims cost on each, a round of all engines on one after a round on the other; the first warms it."""
+    spent: dict[int, list[float]] = {key: [] for key in dispatchers}
+    for turn in range(TURNS):
+        for key, dispatcher in dispatchers.items():
+            found = claims(dispatcher, names, len(names))
+            spent[key] += found if turn else []
+    return spent
+
+
+def filled(kind: str, jobs: int, folder: Path) -> tuple[Storage, dict[str, object]]:
+    """A store with so many jobs, opened anew so that nothing is warm, and what came of it."""
+    tell(f"{jobs:,} pending, {kind}")
     target = "memory:" if kind == "memory" else str(folder / f"{jobs}.db")
     storage = create_storage(target)
     with Dispatcher(storage) as dispatcher:
-        names = register(dispatcher, ENGINES)
-        filled = time.perf_counter()
+        register(dispatcher, ENGINES)
+        started = time.perf_counter()
         fill(dispatcher, jobs)
-        filled = time.perf_counter() - filled
-    storage, opened_s = _reopened(storage, target)
+        rate = jobs / (time.perf_counter() - started)
+    opened = time.perf_counter()
+    if kind != "memory":
+        storage.close()
+        storage = create_storage(target)
+    opened = time.perf_counter() - opened
+    return storage, {"store": kind, "pending": jobs, "submit/s": rate, "open ms": opened * 1_000}
+
+
+def measure(kind: str, sizes: Sequence[int], folder: Path) -> list[dict[str, object]]:
+    """One row a size."""
+    names = [f"engine-{number}" for number in range(ENGINES)]
+    stores, rows, dispatchers = [], [], {}
+    for jobs in sizes:
+        storage, row = filled(kind, jobs, folder)
+        stores.append(storage)
+        dispatchers[jobs] = Dispatcher(storage)
+        started = time.perf_counter()
+        dispatchers[jobs].claim(names[0], session="bench")
+        rows.append({**row, "first claim ms": (time.perf_counter() - started) * 1_000})
     gc.collect()
-    with Dispatcher(storage) as dispatcher:
-        first = time.perf_counter()
-        for lease in dispatcher.claim(names[0], session="bench"):
-            dispatcher.complete(lease)
-        first = time.perf_counter() - first
-        spent = claims(dispatcher, names)
-    storage.close()
-    return {
-        "store": kind,
-        "pending": jobs,
-        "claim p50 CPU ms": statistics.median(spent),
-        "p95": statistics.quantiles(spent, n=20)[-1],
-        "first claim ms": first * 1_000,
-        "open ms": opened_s * 1_000,
-        "submit/s": jobs / filled,
-    }
+    spent = in_turns(dispatchers, names)
+    for storage, dispatcher in zip(stores, dispatchers.values(), strict=True):
+        dispatcher.close()
+        storage.close()
+    for jobs, row in zip(sizes, rows, strict=True):
+        row["claim p50 CPU ms"] = statistics.median(spent[jobs])
+        row["p95"] = statistics.quantiles(spent[jobs], n=20)[-1]
+    return rows
 
 
-def _reopened(storage: Storage, target: str) -> tuple[Storage, float]:
-    if target == "memory:":
-        return storage, 0.0
-    storage.close()
-    started = time.perf_counter()
-    return create_storage(target), time.perf_counter() - started
-
-
-def serving_rss(jobs: int, folder: Path) -> float:
-    """Resident MiB of a fresh process that opened the filled store and served claims."""
-    code = f"from benchmarks.backlog import _serve; _serve({jobs}, {str(folder)!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
-def _serve(jobs: int, folder: str) -> None:
-    with Dispatcher(create_storage(Path(folder) / f"{jobs}.db")) as dispatcher:
-        claims(dispatcher, [f"engine-{number}" for number in range(ENGINES)])
-        print(rss_mib())
-
-
-def run(sizes: tuple[int, ...] = (1_000, 1_000_000)) -> None:
-    """Print and keep the table."""
+def run(scale: Scale) -> Outcome:
+    """Both stores, few and many; the server on the files of both."""
     rows: list[Mapping[str, object]] = []
+    figures: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory() as name:
         for kind in ("memory", "sqlite"):
-            base: float | None = None
-            for jobs in sizes:
-                row = measure(kind, jobs, Path(name))
-                cost = row["claim p50 CPU ms"]
-                assert isinstance(cost, float)
-                base = base or cost
-                serving = serving_rss(jobs, Path(name)) if kind == "sqlite" else rss_mib()
-                rows.append({**row, "÷ smallest": cost / base, "process MiB": serving})
-    print(table(rows))
-    print(f"kept in {keep('backlog', rows).name}")
+            few, many = measure(kind, (FEW, scale.backlog), Path(name))
+            figures[f"P6 {kind}"] = _beside(few, many)
+            rows += [few, many]
+        served = {jobs: _served(Path(name) / f"{jobs}.db") for jobs in (FEW, scale.backlog)}
+    many_mib, many_s = served[scale.backlog]
+    few_mib, few_s = served[FEW]
+    figures["P8"] = Figure(many_mib, f"{scale.backlog:,} pending; {few_mib:.0f} MiB with {FEW:,}")
+    figures["P12 start"] = Figure(many_s, f"{scale.backlog:,} pending; {few_s:.2f} s with {FEW:,}")
+    return Outcome(rows=rows, figures=figures, notes=NOTES)
+
+
+def _served(path: Path) -> tuple[float, float]:
+    tell(f"dispatch serve on {path.name}")
+    found = [serving(path, claims=200, engines=ENGINES) for _ in range(SERVED)]
+    return max(each.rss_mib for each in found), statistics.median(each.ready_s for each in found)
+
+
+def _beside(few: Mapping[str, object], many: Mapping[str, object]) -> Figure:
+    small, large = few["claim p50 CPU ms"], many["claim p50 CPU ms"]
+    assert isinstance(small, float)
+    assert isinstance(large, float)
+    return Figure(
+        large / small, f"{large:.2f} ms at {many['pending']:,} ÷ {small:.2f} ms at {few['pending']:,}"
+    )

@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.fleet import register, specs
-from benchmarks.machine import keep, table
+from benchmarks.suite import Outcome, Scale, tell
 from dispatch_core import BatchReport, Dispatcher
 from dispatch_core.storage import create_storage
 
 THREADS = (1, 8, 32, 64)
-ROUNDS = 3
-SECONDS = 2.0
 
 
 class Sizes:
@@ -33,14 +31,14 @@ class Sizes:
         self.batches += 1
 
 
-def measure(folder: Path, threads: int) -> tuple[float, float]:
+def measure(folder: Path, threads: int, seconds: float) -> tuple[float, float]:
     """Commands per second, and commands per batch, of ``threads`` clients that submit, claim and complete."""
     sizes = Sizes()
     storage = create_storage(folder / f"dispatch-{threads}-{time.monotonic_ns()}.db")
     with Dispatcher(storage, group_commit=threads > 1, observers=[sizes]) as dispatcher:
         names = register(dispatcher, threads)
         sizes.commands = sizes.batches = 0
-        until = time.perf_counter() + SECONDS
+        until = time.perf_counter() + seconds
         clients = [threading.Thread(target=_client, args=(dispatcher, name, until)) for name in names]
         started = time.perf_counter()
         for client in clients:
@@ -61,7 +59,7 @@ def _client(dispatcher: Dispatcher, name: str, until: float) -> None:
             dispatcher.complete(lease, {"ok": True})
 
 
-def raw(folder: Path, batch: int) -> float:
+def raw(folder: Path, batch: int, seconds: float) -> float:
     """Commands per second of bare ``sqlite3`` under the same durability: one row write a command, no logic."""
     database = sqlite3.connect(folder / f"raw-{batch}-{time.monotonic_ns()}.db", isolation_level=None)
     database.executescript(
@@ -69,7 +67,7 @@ def raw(folder: Path, batch: int) -> float:
     )
     body, count, started = "x" * 400, itertools.count(), time.perf_counter()
     done = 0
-    while time.perf_counter() < started + SECONDS / 2:
+    while time.perf_counter() < started + seconds / 2:
         database.execute("BEGIN IMMEDIATE")
         database.executemany("INSERT INTO t VALUES (?, ?)", [(next(count), body) for _ in range(batch)])
         database.execute("COMMIT")
@@ -78,19 +76,20 @@ def raw(folder: Path, batch: int) -> float:
     return done / (time.perf_counter() - started)
 
 
-def run() -> None:
-    """Print and keep the table; dispatch and limit take turns, so that noise meets both alike."""
+def run(scale: Scale) -> Outcome:
+    """Dispatch and limit take turns, so that noise meets both alike."""
     rows: list[Mapping[str, object]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for threads in THREADS:
             ours, sizes, single, same = [], [], [], []
-            for _ in range(ROUNDS):
-                rate, size = measure(folder, threads)
+            for _ in range(min(scale.rounds, 3)):
+                rate, size = measure(folder, threads, scale.seconds)
                 ours.append(rate)
                 sizes.append(size)
-                single.append(raw(folder, 1))
-                same.append(raw(folder, max(round(size), 1)))
+                single.append(raw(folder, 1, scale.seconds))
+                same.append(raw(folder, max(round(size), 1), scale.seconds))
+            tell(f"{threads} threads")
             rate, limit = statistics.median(ours), statistics.median(single)
             rows.append(
                 {
@@ -102,5 +101,4 @@ def run() -> None:
                     "raw SQLite, same batch": statistics.median(same),
                 }
             )
-    print(table(rows))
-    print(f"kept in {keep('commit', rows).name}")
+    return Outcome(rows=rows)

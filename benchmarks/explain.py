@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.fleet import register, specs
-from benchmarks.machine import keep, table
+from benchmarks.suite import Outcome, Scale
 from dispatch_core import Dispatcher
 from dispatch_core.storage import create_storage
 
@@ -49,11 +49,10 @@ def measure(kind: str, idle: int, folder: Path) -> dict[str, object]:
     }
 
 
-def run() -> None:
-    """Print and keep the table."""
+def run(_scale: Scale) -> Outcome:
+    """Both stores, all engines busy and some idle."""
     rows: list[Mapping[str, object]] = []
     with tempfile.TemporaryDirectory() as name:
         for kind in ("memory", "sqlite"):
             rows += [measure(kind, idle, Path(name)) for idle in (0, 10)]
-    print(table(rows))
-    print(f"kept in {keep('explain', rows).name}")
+    return Outcome(rows=rows)

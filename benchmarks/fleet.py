@@ -25,12 +25,12 @@ def specs(classes: int) -> Iterator[JobSpec]:
         )
 
 
-def register(dispatcher: Dispatcher, engines: int, *, slots: int = 1_000) -> list[str]:
-    """Engines that encode everything, each at a speed of its own."""
+def register(dispatcher: Dispatcher, engines: int, *, slots: int = 1_000, alike: bool = False) -> list[str]:
+    """Engines that encode everything, each at a speed of its own or all ``alike``."""
     names = [f"engine-{number}" for number in range(engines)]
     for number, name in enumerate(names):
         cells = [
-            Benchmark(task_class=f"{codec}/{height}p/encode", units_per_s=1.0 + number % 7)
+            Benchmark(task_class=f"{codec}/{height}p/encode", units_per_s=1.0 + (0 if alike else number % 7))
             for codec in CODECS
             for height in HEIGHTS
         ]

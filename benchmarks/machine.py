@@ -1,4 +1,4 @@
-"""Facts about the machine a result was measured on, and the median of several runs."""
+"""Facts about the machine a result was measured on, where results are kept, and tables of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import os
 import platform
 import sqlite3
-import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+LOCAL_RESULTS = RESULTS / "local"
 
 
 def facts() -> dict[str, object]:
@@ -26,20 +26,16 @@ def facts() -> dict[str, object]:
     }
 
 
-def median_of(runs: int, measure: Callable[[], float]) -> float:
-    """The median of several runs of one measurement."""
-    return statistics.median(measure() for _ in range(runs))
-
-
-def keep(name: str, rows: list[Mapping[str, object]]) -> Path:
-    """Write a result with its machine facts; the newest of each name is kept."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": facts(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+def keep(name: str, rows: Sequence[Mapping[str, object]], folder: Path = RESULTS, **more: object) -> Path:
+    """Write a result with its machine facts, and ``more`` of it; the newest of each name is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    text = json.dumps({"machine": facts(), **more, "rows": rows}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
     return path
 
 
-def table(rows: list[Mapping[str, object]]) -> str:
+def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows as a Markdown table."""
     heads = list(rows[0])
     lines = [heads, ["---"] * len(heads), *([_shown(row[head]) for head in heads] for row in rows)]

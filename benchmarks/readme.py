@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goals import goal_rows, kept_figures
 from benchmarks.machine import RESULTS, table
 
 README = Path(__file__).parents[1] / "README.md"
@@ -22,23 +23,8 @@ POLICIES = {
 
 
 def rows() -> list[dict[str, object]]:
-    """What the README shows: each figure beside what it is to be held against, of the same run."""
-    commit, backlog = (_kept(name) for name in ("commit", "backlog"))
-    shown: list[dict[str, object]] = []
-    for row in commit:
-        what = f"commands/s on SQLite, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
-        beside = f"{row['raw SQLite, 1 row a commit']:,.0f} bare SQLite commits/s (÷ {row['÷']:.2f})"
-        shown.append({"what": what, "measured": row["commands/s"], "beside it": beside})
-    for small, large in zip(backlog[::2], backlog[1::2], strict=True):
-        what = f"CPU ms a claim, {large['pending']:,} jobs pending ({large['store']})"
-        beside = (
-            f"{small['claim p50 CPU ms']:.2f} with {small['pending']:,} pending (÷ {large['÷ smallest']:.2f})"
-        )
-        shown.append({"what": what, "measured": large["claim p50 CPU ms"], "beside it": beside})
-    memory = f"{backlog[-2]['process MiB']:.0f} MiB with {backlog[-2]['pending']:,} pending"
-    what = f"MiB of a process serving {backlog[-1]['pending']:,} jobs on SQLite"
-    shown.append({"what": what, "measured": backlog[-1]["process MiB"], "beside it": memory})
-    return shown
+    """The goals of speed, those measured and those not, met or missed."""
+    return goal_rows(kept_figures(RESULTS))
 
 
 def schedules() -> list[dict[str, object]]:
@@ -57,8 +43,8 @@ def _kept(name: str) -> list[dict[str, Any]]:
 
 def rendered(text: str) -> str:
     """The README with its tables as the results say."""
-    text = _PLACE.sub(lambda place: f"{place[1]}{table(list(rows()))}\n{place[2]}", text)
-    return _SCHEDULES.sub(lambda place: f"{place[1]}{table(list(schedules()))}\n{place[2]}", text)
+    text = _PLACE.sub(lambda place: f"{place[1]}{table(rows())}\n{place[2]}", text)
+    return _SCHEDULES.sub(lambda place: f"{place[1]}{table(schedules())}\n{place[2]}", text)
 
 
 if __name__ == "__main__":
