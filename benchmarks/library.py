@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.fleet import register, specs
 from benchmarks.limits import raw_lifecycles, sqlalchemy_lifecycles
 from benchmarks.peers import ask, missing
-from benchmarks.suite import Figure, Outcome, Scale, compared, in_turns, line, ratio, tell
+from benchmarks.suite import Figure, Outcome, Scale, compared, in_turns, line, tell
 from dispatch_core import Complete, Dispatcher, Lease
 from dispatch_core.storage import create_storage
 
@@ -24,7 +24,7 @@ NOTES = (
     (
         "A lifecycle is submit, claim, complete, each durable before it returns. Ours keeps attempts and a history row per change, "
         "matches requirements, size and priority, and routes; Huey (fsync=True) keeps a queue, deletes on dequeue "
-        "and stores no result; it is fastest with one thread, and that is what we divide by."
+        "and stores no result; we divide by the better of one and 64 threads in each round."
     ),
     "The limits are three row writes a lifecycle in three transactions a batch, with one index; ours writes eight rows. Engines are alike, so that none leaves a job to a faster one.",
 )
@@ -100,6 +100,7 @@ def submitted(target: str, seconds: float, many: int = MANY) -> float:
 
 
 HUEY, HUEY_64 = "Huey, 1 thread", f"Huey, {THREADS} threads"
+BEST = "Huey, the better of the two in each round"
 OURS, ALONE, CALLS = f"ours, {THREADS} threads", "ours, 1 thread", f"ours, calls of {BATCH}"
 RAW, RAW_100 = "raw SQLite, batch 1", f"raw SQLite, batch {BATCH}"
 CORE, CORE_100 = "SQLAlchemy Core, batch 1", f"SQLAlchemy Core, batch {BATCH}"
@@ -131,8 +132,6 @@ def run(scale: Scale) -> Outcome:
     figures = {"P2": compared(rounds, ALONE, RAW), "P3": compared(rounds, CALLS, CORE_100)}
     figures["P5 sqlite"] = Figure(statistics.median(many), "24 engines, 10 classes, one history row each")
     if HUEY in rounds:
-        beside = compared(rounds, OURS, HUEY)
-        figures["P1"] = Figure(
-            beside.value, f"{beside.beside}; {ratio(rounds, OURS, HUEY_64):.2f} × Huey with {THREADS} threads"
-        )
+        best = [max(each) for each in zip(rounds[HUEY], rounds[HUEY_64], strict=True)]
+        figures["P1"] = compared({OURS: rounds[OURS], BEST: best}, OURS, BEST)
     return Outcome(rows=rows, figures=figures, notes=NOTES)
