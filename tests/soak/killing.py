@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from attrs import define, field
 
@@ -54,14 +54,14 @@ class Acknowledged:
 
 
 class Server:
-    """`dispatch serve` on a file and a port of its own."""
+    """`dispatch serve` on a store and a port of its own."""
 
-    def __init__(self, database: Path, port: int, **settings: float) -> None:
+    def __init__(self, database: Path | str, port: int, **settings: float) -> None:
         self.port = port
         self._command = [
             str(Path(sys.executable).with_name("dispatch")), "serve", "--database", str(database), "--port", str(port),
         ]  # fmt: skip
-        self._log = database.with_suffix(".log")
+        self._log = Path(database).with_suffix(".log")
         self._environment = {
             name: value
             for name, value in os.environ.items()
@@ -70,16 +70,34 @@ class Server:
         self._environment |= {f"DISPATCH_{name.upper()}": str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
+    def logging_to(self, log: Path) -> Self:
+        """The same server with its log elsewhere than beside its file."""
+        self._log = log
+        return self
+
+    def launch(self) -> None:
+        """Start, and do not wait."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+
     def start(self) -> float:
         """Start, and wait until it is ready; how long that took in seconds."""
         started = time.monotonic()
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        self.launch()
+        self.wait_until_ready(started + 30)
+        return time.monotonic() - started
+
+    def wait_until_ready(self, until: float) -> None:
+        """Raises AssertionError if it is not by then, or has ended."""
         while not self._ready():
-            if time.monotonic() > started + 30 or self._process.poll() is not None:
+            if time.monotonic() > until or self.ended:
                 raise AssertionError(f"the server did not start:\n{self._log.read_text()[-2_000:]}")
             time.sleep(0.01)
-        return time.monotonic() - started
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone."""
+        return self._process is None or self._process.poll() is not None
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
@@ -96,6 +114,16 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it stands still, and its connections stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it stood, as if no time had passed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """SIGTERM; its exit code."""

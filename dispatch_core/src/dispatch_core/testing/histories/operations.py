@@ -121,7 +121,12 @@ class Operation:
             return "never answered"
         if self.ending is Ending.REFUSED:
             return f"refused, {self.code}"
-        told = [f"granted {self.token}" if self.token else "nothing granted"] if self.act is Act.CLAIM else []
+        told = [f"made {self.job_id}"] if self.act is Act.SUBMIT else []
+        if self.act is Act.CLAIM:
+            given = (
+                [self.token] if self.token else [f"{each.token} of {each.job_id}" for each in self.granted]
+            )
+            told = [f"granted {' and '.join(given) or 'nothing'}"]
         told += [f"{name} {value}" for name, value in sorted(self.answer.items())]
         return ", ".join(told) or "done"
 
