@@ -103,6 +103,7 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/limits/{limit_key}"): FLEET,
     ("PUT", "/limits/{limit_key}"): STEER,
     ("DELETE", "/limits/{limit_key}"): STEER,
+    ("GET", "/campaigns/{campaign}"): JOB,
     ("GET", "/pools"): FLEET,
     ("POST", "/pools"): STEER,
     ("GET", "/pools/{pool_id}"): FLEET,
@@ -197,7 +198,7 @@ class Site:
 def furnish(dispatcher: Dispatcher, tenant: str, engine_id: str) -> dict[str, str]:
     """A running job, its engine and a key in a tenant; their ids."""
     acting = dispatcher.acting(Context(tenant=tenant, actor="setup"))
-    job = acting.submit(spec())
+    job = acting.submit(spec(campaign=f"campaign-of-{tenant}"))
     start(acting, engine_id, session="s")
     lease = claim(acting, engine_id, session="s")
     assert lease.job.id == job.id
@@ -207,6 +208,7 @@ def furnish(dispatcher: Dispatcher, tenant: str, engine_id: str) -> dict[str, st
     return {
         "limit_key": acting.limits.set(f"limit-of-{tenant}", LimitSpec(capacity=1)).name,
         "pool_id": pool.id,
+        "campaign": f"campaign-of-{tenant}",
         "window_id": acting.windows.plan(None, from_us=later, until_us=later + 1).id,
         "job_id": job.id,
         "engine_id": engine_id,
@@ -263,7 +265,7 @@ def site(clock: ManualClock, log_lines: io.StringIO) -> Iterator[Site]:
                 "nowhere": {
                     "job_id": "job-nowhere", "engine_id": "engine-0", "number": "1", "key_id": "key-nowhere",
                     "token": "i.j.1", "pool_id": "pool-nowhere", "window_id": "window-nowhere",
-                    "limit_key": "limit-nowhere",
+                    "limit_key": "limit-nowhere", "campaign": "campaign-nowhere",
                 },
             },
         )  # fmt: skip
@@ -350,7 +352,7 @@ def test_what_is_another_tenants_is_not_there(site: Site, cell: tuple[str, str])
     assert (foreign.status_code, missing.status_code) == (404, 404), foreign.text
     place, nowhere = site.places["other"], site.places["nowhere"]
     text = foreign.content
-    for name in ("job_id", "engine_id", "key_id", "pool_id", "window_id", "limit_key"):
+    for name in ("job_id", "engine_id", "key_id", "pool_id", "window_id", "limit_key", "campaign"):
         text = text.replace(place[name].encode(), nowhere[name].encode())
     ids = [each.json["request_id"].encode() for each in (foreign, missing)]
     assert text.replace(ids[0], b"") == missing.content.replace(ids[1], b"")

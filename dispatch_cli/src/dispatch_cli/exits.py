@@ -58,6 +58,7 @@ _BY_CODE: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "unknown-window": ExitCode.NOT_FOUND,
         "unknown-pool": ExitCode.NOT_FOUND,
         "unknown-limit": ExitCode.NOT_FOUND,
+        "unknown-campaign": ExitCode.NOT_FOUND,
         "unknown-key": ExitCode.NOT_FOUND,
         "forbidden": ExitCode.UNAUTHORISED,
         "ambiguous-id": ExitCode.REFUSED,

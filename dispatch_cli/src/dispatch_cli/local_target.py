@@ -37,6 +37,7 @@ from dispatch_core.forms import (
     JobFilter,
     attempt_form,
     bulk_form,
+    campaign_form,
     checked_fields,
     claim_form,
     dumps,
@@ -298,6 +299,11 @@ class LocalTarget:
         """See ``Target``."""
         with self._acting(key) as acting:
             return pool_form(PoolRoom(acting.pools.delete(pool_id)))
+
+    def campaign(self, name: str) -> Form:
+        """See ``Target``."""
+        with self._acting() as acting:
+            return campaign_form(acting.campaigns.progress(name))
 
     # ----- limits
 

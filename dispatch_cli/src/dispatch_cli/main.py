@@ -23,6 +23,7 @@ COMMANDS: Final = MappingProxyType(
         "engines": Later("dispatch_cli.commands.groups:engines", "Look at engines and steer them."),
         "pools": Later("dispatch_cli.commands.groups:pools", "Look at storage pools and change them."),
         "limits": Later("dispatch_cli.commands.groups:limits", "Look at limits by key and change them."),
+        "campaigns": Later("dispatch_cli.commands.groups:campaigns", "Look at jobs that belong together."),
         "keys": Later("dispatch_cli.commands.groups:keys", "Say who is let in."),
         "status": Later("dispatch_cli.commands.status:status", "Count jobs and engines."),
         "rekey": Later("dispatch_cli.commands.rekey:rekey", "Place jobs that wait anew."),

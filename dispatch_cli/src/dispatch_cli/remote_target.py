@@ -160,6 +160,10 @@ class RemoteTarget:
         """See ``Target``."""
         return self._tell("DELETE", f"/pools/{segment(pool_id)}", None, key)
 
+    def campaign(self, name: str) -> Form:
+        """See ``Target``."""
+        return self._ask(f"/campaigns/{segment(name)}")
+
     # ----- limits
 
     def limits(self) -> Form:

@@ -180,6 +180,10 @@ class Target(Protocol):
         """Forget a pool; its last form."""
         ...
 
+    def campaign(self, name: str) -> Form:
+        """How far a campaign has come."""
+        ...
+
     def limits(self) -> Form:
         """``{"limits": […]}``."""
         ...

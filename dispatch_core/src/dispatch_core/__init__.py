@@ -32,6 +32,7 @@ from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, EngineView, Rul
 from dispatch_core.ports.observer import BatchReport, CompletedRun, Observer
 from dispatch_core.ports.storage import Page, Query, Recorded, Storage
 from dispatch_core.shell.bulk import BulkReport, Refused
+from dispatch_core.shell.campaigns import CampaignProgress
 from dispatch_core.shell.dispatcher import Dispatcher
 from dispatch_core.shell.maintenance import TickReport
 from dispatch_core.shell.purging import PurgeReport
@@ -90,6 +91,7 @@ from dispatch_core.vocabulary.errors import (
     StorageError,
     StorageInUseError,
     StorageUnavailableError,
+    UnknownCampaignError,
     UnknownEngineError,
     UnknownJobError,
     UnknownKeyError,
@@ -158,6 +160,7 @@ __all__ = [
     "Benchmark",
     "Bound",
     "BulkReport",
+    "CampaignProgress",
     "ClaimExplanation",
     "Clock",
     "ClosedError",
@@ -284,6 +287,7 @@ __all__ = [
     "Timeouts",
     "Token",
     "TranscodeParameters",
+    "UnknownCampaignError",
     "UnknownEngineError",
     "UnknownJobError",
     "UnknownKeyError",

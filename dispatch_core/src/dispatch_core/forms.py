@@ -1,5 +1,6 @@
 """The edge forms, for frontends: the JSON people and engines see, and the parsers of what they send."""
 
+from dispatch_core.shell.campaigns import campaign_form
 from dispatch_core.shell.explanation_forms import claim_form, explanation_form
 from dispatch_core.shell.forms import (
     Form,
@@ -62,6 +63,7 @@ __all__ = [
     "JobFilter",
     "attempt_form",
     "bulk_form",
+    "campaign_form",
     "checked_fields",
     "claim_form",
     "dumps",

@@ -22,6 +22,7 @@ _CORE: Mapping[str, tuple[int, str]] = {
     "unknown-engine": (404, "There is no such engine"),
     "unknown-pool": (404, "There is no such pool"),
     "unknown-limit": (404, "There is no such limit"),
+    "unknown-campaign": (404, "There is no such campaign"),
     "unknown-window": (404, "There is no such maintenance window"),
     "unknown-key": (404, "There is no such key"),
     "forbidden": (403, "This key may not do that"),

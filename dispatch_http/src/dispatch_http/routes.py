@@ -9,6 +9,7 @@ from dispatch_http.logs import Ring
 from dispatch_http.observing import Metrics
 from dispatch_http.resources import (
     admin,
+    campaigns,
     description,
     engines,
     jobs,
@@ -114,6 +115,7 @@ def _of_pools(desk: Desk) -> list[Route]:
         Route("/pools/{pool_id}/report", pools.PoolReport(desk), scope={"POST": ENGINES}),
         Route("/limits", limits.Limits(desk), scope=look),
         Route("/limits/{limit_key}", limits.OneLimit(desk), scope=look | {"PUT": ADMINS, "DELETE": ADMINS}),
+        Route("/campaigns/{campaign}", campaigns.OneCampaign(desk), scope={"GET": SUBMITTERS}),
         Route("/windows", windows.Windows(desk), scope={"GET": SUBMITTERS, "POST": ADMINS}),
         Route("/windows/{window_id}", windows.OneWindow(desk), scope={"DELETE": ADMINS}),
     ]

@@ -99,6 +99,7 @@ def test_parameters_are_those_that_are_read(
         pool_id="p",
         window_id="w",
         limit_key="l",
+        campaign="c",
     )
     described = {each["name"]: each["schema"] for each in said.get("parameters", ()) if each["in"] == "query"}
     answer = client.simulate_request(method, concrete, params={"0": "1"})

@@ -78,6 +78,10 @@ LIMIT_COMMANDS: Final = MappingProxyType(
     }
 )
 
+CAMPAIGN_COMMANDS: Final = MappingProxyType(
+    {"show": Later("dispatch_cli.commands.campaigns:show_campaign", "Show how far a campaign has come.")}
+)
+
 KEY_COMMANDS: Final = MappingProxyType(
     {
         "create": Later(f"{_KEYS}:create_key", "Create a key."),
@@ -150,6 +154,11 @@ def pools() -> None:
 @click.group(cls=LazyGroup, later=LIMIT_COMMANDS)
 def limits() -> None:
     """Look at limits by key and change them."""
+
+
+@click.group(cls=LazyGroup, later=CAMPAIGN_COMMANDS)
+def campaigns() -> None:
+    """Look at jobs that belong together."""
 
 
 @click.group(cls=LazyGroup, later=KEY_COMMANDS)

@@ -28,7 +28,7 @@ PERMITS: Final[Mapping[str, Scopes]] = {
     **dict.fromkeys(("limit", "limits"), SUBMITTERS | ENGINES),
     "ReportPool": ENGINES,
     **dict.fromkeys(("PlanWindow", "EndWindow"), ADMINS),
-    "windows": SUBMITTERS,
+    **dict.fromkeys(("windows", "campaign"), SUBMITTERS),
     **dict.fromkeys(("pool", "pools", "performance"), SUBMITTERS | ENGINES),
     "PurgeJob": OPERATORS,
     "Rekey": OPERATORS,

@@ -31,7 +31,7 @@ from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.rekeying import REKEY_MAX, RekeyReport, rekey
 from dispatch_core.shell.settings import Settings
-from dispatch_core.shell.verbs import Grouped, LimitVerbs, PoolVerbs, WindowVerbs, named
+from dispatch_core.shell.verbs import CampaignVerbs, Grouped, LimitVerbs, PoolVerbs, WindowVerbs, named
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.bounds import problems_as
@@ -313,6 +313,8 @@ class Dispatcher:
     """The verbs of storage pools."""
     limits = Grouped(LimitVerbs)
     """The verbs of limits by key."""
+    campaigns = Grouped(CampaignVerbs)
+    """The verbs of campaigns."""
 
     # ----- keys
 

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from attrs import frozen
 
-from dispatch_core.shell import limitview, poolview, windowview
+from dispatch_core.shell import campaigns, limitview, poolview, windowview
+from dispatch_core.shell.campaigns import CampaignProgress
 from dispatch_core.vocabulary.attempts import Lease
 from dispatch_core.vocabulary.commands import Command
 from dispatch_core.vocabulary.limits import DeleteLimit, Limit, LimitRoom, LimitSpec, SetLimit
@@ -99,6 +100,18 @@ class LimitVerbs:
     def list(self) -> list[LimitRoom]:
         """This tenant's limits by key."""
         return cast("list[LimitRoom]", self._ask(limitview.limits))
+
+
+@frozen
+class CampaignVerbs:
+    """Campaigns: jobs that belong together. They begin and end with their jobs."""
+
+    _do: Do
+    _ask: Ask
+
+    def progress(self, name: str) -> CampaignProgress:
+        """How far the jobs of a campaign have come. Raises UnknownCampaignError."""
+        return cast(CampaignProgress, self._ask(campaigns.campaign, name))
 
 
 @frozen

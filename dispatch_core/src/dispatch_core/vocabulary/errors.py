@@ -87,6 +87,12 @@ class UnknownLimitError(CommandRejectedError):
     code = "unknown-limit"
 
 
+class UnknownCampaignError(CommandRejectedError):
+    """No job of such a campaign for this tenant."""
+
+    code = "unknown-campaign"
+
+
 class UnknownWindowError(CommandRejectedError):
     """No such maintenance window for this tenant."""
 

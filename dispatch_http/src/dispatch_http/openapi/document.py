@@ -166,6 +166,7 @@ _PATH_WORDS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "key_id": (grammar.KEY_ID, "The key."),
     "pool_id": (grammar.POOL_ID, "The pool."),
     "limit_key": (grammar.LIMIT_KEY, "The key that is limited."),
+    "campaign": (grammar.CAMPAIGN, "The name of the campaign."),
     "window_id": (grammar.WINDOW_ID, "The window."),
     "number": (grammar.ATTEMPT, "The attempt; the first is 1."),
 }
@@ -254,7 +255,7 @@ def _responses(method: str, path: str, said: Operation, open_: bool, found: _Sch
 def _refusals(method: str, path: str, said: Operation, open_: bool) -> set[int]:
     found = {400, *said.refusals}
     found |= set() if open_ else {401, 403, 429, 503}
-    found |= {404} if "_id}" in path or "_key}" in path else set()
+    found |= {404} if "{" in path else set()
     found |= {409} if "{job_id}" in path else set()
     found |= {413, 415} if said.body else set()
     found |= {422} if method in UNSAFE else set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dispatch_http.openapi.operations.admin import ADMINISTRATION
+from dispatch_http.openapi.operations.campaigns import CAMPAIGNS
 from dispatch_http.openapi.operations.engines import ENGINES
 from dispatch_http.openapi.operations.jobs import JOBS
 from dispatch_http.openapi.operations.keys import KEYS
@@ -25,6 +26,7 @@ SECTIONS: Mapping[str, Mapping[str, Operation]] = {
     "Keys": KEYS,
     "Pools": POOLS,
     "Limits": LIMITS,
+    "Campaigns": CAMPAIGNS,
     "Windows": WINDOWS,
     "Administration": ADMINISTRATION,
     "System": SYSTEM,
