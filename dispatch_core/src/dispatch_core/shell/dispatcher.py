@@ -20,7 +20,7 @@ from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, Rule
 from dispatch_core.kernel.table import Verb
 from dispatch_core.ports.observer import Observer
 from dispatch_core.ports.storage import Cursor, OrderedId, Page, Query, Recorded, Storage
-from dispatch_core.shell import carrying, explaining, queries
+from dispatch_core.shell import carrying, explaining, queries, verbs
 from dispatch_core.shell.bulk import BULK_MAX, Bulk, BulkReport, do_to_many
 from dispatch_core.shell.committer import Committer, DirectCommitter, GroupCommitter
 from dispatch_core.shell.denials import Denials
@@ -31,7 +31,6 @@ from dispatch_core.shell.purging import PurgeReport
 from dispatch_core.shell.queries import EngineStatus, Stats
 from dispatch_core.shell.rekeying import REKEY_MAX, RekeyReport, rekey
 from dispatch_core.shell.settings import Settings
-from dispatch_core.shell.verbs import CampaignVerbs, Grouped, LimitVerbs, PoolVerbs, WindowVerbs, named
 from dispatch_core.vocabulary import commands as c
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.bounds import problems_as
@@ -275,11 +274,11 @@ class Dispatcher:
 
     def renew(self, lease: Lease) -> LeaseStatus:
         """Extend a lease. LeaseLostError means: stop this work."""
-        return cast(LeaseStatus, self._do(c.Renew(**named(lease))))
+        return cast(LeaseStatus, self._do(c.Renew(**verbs.named(lease))))
 
     def progress(self, lease: Lease, progress: Progress) -> LeaseStatus:
         """Report progress, which also renews; the answer says whether to stop."""
-        return cast(LeaseStatus, self._do(c.ReportProgress(**named(lease), progress=progress)))
+        return cast(LeaseStatus, self._do(c.ReportProgress(**verbs.named(lease), progress=progress)))
 
     def complete(
         self,
@@ -289,15 +288,15 @@ class Dispatcher:
         usage: Mapping[str, object] | None = None,
     ) -> Attempt:
         """The work is done. A repeat gets the same answer."""
-        return cast(Attempt, self._do(c.Complete(**named(lease), result=result or {}, usage=usage)))
+        return cast(Attempt, self._do(c.Complete(**verbs.named(lease), result=result or {}, usage=usage)))
 
     def fail(self, lease: Lease, error: JobError, *, usage: Mapping[str, object] | None = None) -> Attempt:
         """The attempt failed; the job backs off, or fails for good. A repeat gets the same answer."""
-        return cast(Attempt, self._do(c.Fail(**named(lease), error=error, usage=usage)))
+        return cast(Attempt, self._do(c.Fail(**verbs.named(lease), error=error, usage=usage)))
 
     def give_back(self, lease: Lease, *, reason: str = "") -> Attempt:
         """Return a lease undone; the attempt is not counted. Also acknowledges a cancel."""
-        return cast(Attempt, self._do(c.GiveBack(**named(lease), reason=reason)))
+        return cast(Attempt, self._do(c.GiveBack(**verbs.named(lease), reason=reason)))
 
     def execute(self, command: c.Command) -> Any:
         """Any command as a value: what frontends that parse commands use."""
@@ -307,13 +306,13 @@ class Dispatcher:
         """The answer to each, or the DispatchError that refuses it; they join one batch."""
         return carrying.carry_many(self._house, self._committer, self._context, commands)
 
-    windows = Grouped(WindowVerbs)
+    windows = verbs.Grouped(verbs.WindowVerbs)
     """The verbs of maintenance windows."""
-    pools = Grouped(PoolVerbs)
+    pools = verbs.Grouped(verbs.PoolVerbs)
     """The verbs of storage pools."""
-    limits = Grouped(LimitVerbs)
+    limits = verbs.Grouped(verbs.LimitVerbs)
     """The verbs of limits by key."""
-    campaigns = Grouped(CampaignVerbs)
+    campaigns = verbs.Grouped(verbs.CampaignVerbs)
     """The verbs of campaigns."""
 
     # ----- keys
