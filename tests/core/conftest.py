@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,10 +21,17 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory:", "sqlite://"], ids=["memory", "sqlite"])
+STORES = os.environ.get("DISPATCH_TEST_STORES", "memory sqlite").split()
+"""``DISPATCH_TEST_STORES=postgresql`` runs the tests of the core on that store: one test in ten seconds' worth of it
+is in every run, all of them are in the soak (tests/soak/test_stores.py)."""
+
+
+@pytest.fixture(params=STORES)
 def storage(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Storage]:
     """A store of each kind."""
-    store = create_storage(request.param, clock=clock)
+    urls = {"memory": "memory:", "sqlite": "sqlite://"}
+    url = urls.get(request.param) or request.getfixturevalue("postgres_url")
+    store = create_storage(url, clock=clock)
     yield store
     store.close()
 

@@ -16,7 +16,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,41 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         run(self._programs, program, *arguments)
+
+
+class Databases:
+    """Empty stores of a server, lent for a test and emptied after it: to make one anew takes half a second."""
+
+    def __init__(self, server: Postgres, prepare: Callable[[str], None]) -> None:
+        self._server = server
+        self._prepare = prepare
+        self._free: list[str] = []
+
+    def lend(self) -> str:
+        """The URL of an empty store, with its tables."""
+        if self._free:
+            return self._free.pop()
+        url = self._server.database()
+        self._prepare(url)
+        return url
+
+    def take_back(self, url: str) -> None:
+        """Empty it, whoever still uses it; who opens it next finds a store of another life."""
+        name = url.rpartition("/")[2]
+        self._server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [name],
+            database="postgres",
+        )
+        tables = self._server.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=name
+        )
+        for (table,) in tables:
+            if table not in ("meta", "alembic_version"):
+                self._server.execute(f"DELETE FROM {table}", database=name)  # the schema's names
+        self._server.execute("DELETE FROM meta WHERE starts_with(name, 'commits:')", database=name)
+        self._server.execute("UPDATE meta SET value = 'another' WHERE name = 'home'", database=name)
+        self._free.append(url)
 
 
 class Named(Postgres):

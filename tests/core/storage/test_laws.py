@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatch_core.ports.storage import Storage
 from dispatch_core.storage import MemoryStorage, create_storage
 from dispatch_core.storage.sql import SqliteMemory, SqlStorage
 from dispatch_core.storage.sql.forms import forms_by_type, shared_form
@@ -51,3 +52,18 @@ class TestWithoutCache(StorageSuite):
 class TestTinyCache(StorageSuite):
     def open_storage(self, clock: Clock) -> SqlStorage:
         return SqlStorage(SqliteMemory(), clock=clock, records_cached=1)
+
+
+@pytest.mark.checklist(8)
+class TestPostgresql(StorageSuite):
+    @pytest.fixture(autouse=True)
+    def _place(self, postgres_url: str) -> None:
+        self.url = postgres_url
+
+    def open_storage(self, clock: Clock) -> SqlStorage:
+        storage = create_storage(self.url, clock=clock)
+        assert isinstance(storage, SqlStorage)
+        return storage
+
+    def other_server(self, storage: Storage, clock: Clock) -> SqlStorage:
+        return self.open_storage(clock)

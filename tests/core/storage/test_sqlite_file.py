@@ -18,7 +18,8 @@ import pytest
 from dispatch_core.ports.storage import Tally
 from dispatch_core.storage import create_storage
 from dispatch_core.storage.sql import SqlStorage
-from dispatch_core.storage.sql.session import Session
+from dispatch_core.storage.sql.sqlite import SqliteFile, Writer
+from dispatch_core.storage.sql.sqlite_session import SqliteSession
 from dispatch_core.testing.samples import a_job, a_ready_job, a_row, added, changed, load, next_version, save
 from dispatch_core.vocabulary.errors import (
     SchemaMismatchError,
@@ -48,13 +49,13 @@ def storage(path: Path) -> Iterator[SqlStorage]:
         yield storage
 
 
-def pragma(session: Session, name: str) -> object:
+def pragma(session: SqliteSession, name: str) -> object:
     return session.rows(f"PRAGMA {name}")[0][0]
 
 
 @pytest.mark.checklist(2)
 def test_the_writer_is_as_durable_as_promised(storage: SqlStorage) -> None:
-    with storage._database.writer.turn() as session:
+    with writer_of(storage).turn() as session:
         found = {name: pragma(session, name) for name in (
             "journal_mode", "synchronous", "busy_timeout", "wal_autocheckpoint", "journal_size_limit")}  # fmt: skip
     assert found == {
@@ -331,10 +332,17 @@ def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
 # ----- failing honestly
 
 
+def writer_of(storage: SqlStorage) -> Writer:
+    """The one connection that writes."""
+    database = storage._database
+    assert isinstance(database, SqliteFile)
+    return database.writer
+
+
 class Failing:
     """The driver's cursor, with one statement that fails."""
 
-    def __init__(self, session: Session, statement: str, *, after: bool = False) -> None:
+    def __init__(self, session: SqliteSession, statement: str, *, after: bool = False) -> None:
         self._control = session.control
         self._statement, self._after = statement, after
 
@@ -353,7 +361,7 @@ def test_a_failed_commit_is_of_unknown_outcome_and_stops_the_handle(
     storage: SqlStorage, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
     job = a_ready_job("a")
-    with storage._database.writer.turn() as session:
+    with writer_of(storage).turn() as session:
         monkeypatch.setattr(session, "control", Failing(session, "COMMIT", after=after))
     with pytest.raises(StorageUnavailableError, match="outcome is unknown"):
         save(storage, added(job, history=[a_row(job)]))
@@ -370,7 +378,7 @@ def test_a_failed_commit_is_of_unknown_outcome_and_stops_the_handle(
 
 def test_a_full_disk_refuses_and_recovers(storage: SqlStorage) -> None:
     save(storage, added(a_job("before")))
-    with storage._database.writer.turn() as session:
+    with writer_of(storage).turn() as session:
         pages = pragma(session, "page_count")
         session.rows(f"PRAGMA max_page_count={pages}")
     many = added(*(a_job(f"job-{n}") for n in range(500)))
@@ -378,7 +386,7 @@ def test_a_full_disk_refuses_and_recovers(storage: SqlStorage) -> None:
         save(storage, many)
     assert load(storage, a_job("before")) is not None
     assert load(storage, a_job("job-0")) is None
-    with storage._database.writer.turn() as session:
+    with writer_of(storage).turn() as session:
         session.rows("PRAGMA max_page_count=1000000")
     save(storage, many)
     assert load(storage, a_job("job-499")) is not None

@@ -160,9 +160,10 @@ def _load(workspace: Workspace, entries: Collection[Entry]) -> None:
         for entry in entries
         if entry.context.receipt_key is not None
     ]
-    # Open attempts first: those that reports name are mostly among them, which saves a statement.
-    workspace.load_open([engine_id for command, handler in pairs for engine_id in handler.engines(command)])
+    # Locks first: whoever counted before it waited for a lock has counted what was true before. Then open attempts:
+    # those that reports name are mostly among them, which saves a statement.
     workspace.load([ref for command, handler in pairs for ref in handler.locks(command)], lock=True)
+    workspace.load_open([engine_id for command, handler in pairs for engine_id in handler.engines(command)])
     workspace.load([*receipts, *(ref for command, handler in pairs for ref in handler.needs(command))])
     workspace.load([ref for command, handler in pairs for ref in handler.then(command, workspace)])
 

@@ -17,7 +17,7 @@ _IN_MEMORY = frozenset({"sqlite://", "sqlite:///", "sqlite:///:memory:", ":memor
 def create_storage(
     target: str | PathLike[str],
     *,
-    clock: Clock = _SYSTEM_CLOCK,
+    clock: Clock | None = None,
     server_id: str = "local",
     migrate: bool = True,
     init: bool = True,
@@ -26,8 +26,10 @@ def create_storage(
     """The store a URL or path names.
 
     ``memory:`` is a store in memory, ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a bare path a
-    file, ``sqlite://`` an SQLite database in memory. A missing file is created if ``init``; a file with an
-    older schema is brought up to date if ``migrate``. Raises InvalidCommandError for any other URL, and a
+    file, ``sqlite://`` an SQLite database in memory, ``postgresql+psycopg://USER@HOST/DATABASE`` (and whatever
+    else libpq knows) a database that several servers share. A missing file, or the tables in an empty
+    database, are made if ``init``; an older schema is brought up to date if ``migrate``. Without a ``clock``
+    the time is the system's, or that of the PostgreSQL server. Raises InvalidCommandError for any other URL, and a
     StorageError that names the file and the mend if the store cannot be used as it is: with ``backups``, a
     folder of them, also the last good one and the command that restores it.
 
@@ -37,7 +39,9 @@ def create_storage(
     """
     name = fspath(target)
     if name in ("memory:", "memory://"):
-        return MemoryStorage(clock, server_id=server_id)
+        return MemoryStorage(clock or _SYSTEM_CLOCK, server_id=server_id)
+    if is_postgresql(name):
+        return _postgresql(name, clock=clock, server_id=server_id, migrate=migrate, init=init)
     path = sqlite_path(name)
     try:
         from dispatch_core.storage.sql import SqliteFile, SqliteMemory, SqlStorage
@@ -64,10 +68,31 @@ def sqlite_path(name: str) -> Path | None:
     scheme, separator, rest = name.partition("://")
     if not separator:
         return Path(name)
-    if scheme.split("+")[0] in ("postgresql", "postgres"):
-        problem = "PostgreSQL comes with a later version; use sqlite:///FILE"
+    if is_postgresql(name):
+        problem = "must be a file: PostgreSQL has means of its own for this"
     elif scheme != "sqlite" or not rest.startswith("/"):
-        problem = f"{scheme}:// is not known; use sqlite:///FILE, a bare path, or memory:"
+        problem = (
+            f"{scheme}:// is not known; use sqlite:///FILE, a bare path, postgresql+psycopg://…, or memory:"
+        )
     else:
         return Path(rest[1:])
     raise InvalidCommandError([FieldProblem("/database", problem)])
+
+
+def is_postgresql(name: str) -> bool:
+    """Whether a URL names a PostgreSQL database.
+
+    >>> is_postgresql("postgresql+psycopg://me@db.example/farm"), is_postgresql("farm.db")
+    (True, False)
+    """
+    return name.partition("://")[0].partition("+")[0] in ("postgresql", "postgres")
+
+
+def _postgresql(url: str, *, clock: Clock | None, server_id: str, migrate: bool, init: bool) -> Storage:
+    try:
+        from dispatch_core.storage.sql.postgresql import PostgresqlDatabase
+        from dispatch_core.storage.sql.storage import SqlStorage
+    except ModuleNotFoundError as error:
+        error.add_note("install dispatch-core[postgresql] to keep jobs in PostgreSQL")
+        raise
+    return SqlStorage(PostgresqlDatabase(url, init=init, migrate=migrate), clock=clock, server_id=server_id)

@@ -45,6 +45,13 @@ class ReadingLaws:
         """The store of this test. Called again, after ``close``, it opens the same one."""
         raise NotImplementedError
 
+    def other_server(self, storage: Storage, clock: Clock) -> Storage:
+        """Another server's handle of the store of this test, where several may share it.
+
+        By default the same object. One that is another is closed when the test ends.
+        """
+        return storage
+
     @pytest.fixture
     def clock(self) -> ManualClock:
         return ManualClock()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dispatch_core.storage.files import replacing
 from dispatch_core.storage.reports import Backup, Tell, tell_nobody
-from dispatch_core.storage.sql.session import storage_error
 from dispatch_core.storage.sql.sqlite_file import connect
+from dispatch_core.storage.sql.sqlite_session import storage_error
 from dispatch_core.vocabulary.errors import CommandRejectedError, StorageUnavailableError
 
 STEPS_BETWEEN_CALLS = 50_000

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, String, Table, Text, cast, func, literal_column
+from sqlalchemy import ColumnElement, String, Table, cast, literal_column
 
 from dispatch_core.ports.storage import QUERY_FIELDS, Scalar
 from dispatch_core.shell.wire import from_plain, loads, to_plain
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.checksums import checksum
+from dispatch_core.storage.sql.constructs import Field
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RECORD_CLASSES, Record, RecordType
@@ -93,7 +94,7 @@ def job_form() -> Form:
 
 def _job_column(name: str) -> ColumnElement[Any]:
     # The account has no column and no index: few lists ask for it, and those are read by age or state anyway.
-    account = func.json_extract(schema.jobs.c.spec, "$.account", type_=Text)
+    account = Field(schema.jobs.c.spec, "account", numeric=False)
     return account if name == "account" else schema.jobs.c[name]
 
 
@@ -225,6 +226,10 @@ def shared_form(record_type: RecordType) -> Form:
     )
 
 
+_NUMBERS = frozenset({"registered_us", "created_us", "from_us", "day"})
+"""Fields of a query that are numbers, of the types kept as JSON."""
+
+
 def _plain_values(record_type: RecordType, record: Record) -> Values:
     asked = {name: of(record) for name, of in QUERY_FIELDS[record_type].items() if name != "tenant"}
     data = dumps(to_plain(record))
@@ -244,7 +249,7 @@ def _plain_record(cls: type[Record], row: Row) -> Record:
 
 def _plain_fields(record_type: RecordType, table: Table) -> Mapping[str, ColumnElement[Any]]:
     return {
-        name: table.c.tenant if name == "tenant" else func.json_extract(table.c.fields, f"$.{name}")
+        name: table.c.tenant if name == "tenant" else Field(table.c.fields, name, numeric=name in _NUMBERS)
         for name in QUERY_FIELDS[record_type]
     }
 

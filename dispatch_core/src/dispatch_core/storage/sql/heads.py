@@ -1,4 +1,4 @@
-"""The ready order in SQLite's own SQL: what SQLAlchemy's constructs cannot say, or not so that it is fast.
+"""The ready order in each database's own SQL: what SQLAlchemy's constructs cannot say, or not so that it is fast.
 
 Measured at 1 M ready jobs in 40 buckets: all buckets 75 µs, the first 8 jobs of each 730 µs.
 """
@@ -31,7 +31,7 @@ classes(lane, class_id) AS (
 SELECT lane, class_id FROM classes WHERE class_id IS NOT NULL
 """
 
-# SQLite has no LATERAL; a correlated list of rows with a limit is one, and 20 % faster than a statement
+# SQLite has no LATERAL; there a correlated list of rows with a limit is one, and 20 % faster than a statement
 # for each bucket.
 _COLUMNS = ", ".join(f"jobs.{column.name}" for column in schema.jobs.columns)
 HEADS = f"""
@@ -47,9 +47,22 @@ WHERE jobs.rowid IN (
 )
 """  # noqa: S608  # the columns are the schema's, the values are parameters
 
+# The columns are compared as rows behind two equalities, which PostgreSQL, too, finds by the index alone.
+POSTGRESQL_HEADS = f"""
+SELECT {_COLUMNS}
+FROM json_array_elements(%s::json) AS bucket(value) CROSS JOIN LATERAL (
+  SELECT * FROM jobs AS head
+  WHERE head.lane = bucket.value ->> 0 AND head.class_id = bucket.value ->> 1
+  AND (head.band, head.order_key, head.id) > (
+    (bucket.value ->> 2)::bigint, (bucket.value ->> 3)::bigint, bucket.value ->> 4
+  )
+  ORDER BY head.band, head.order_key, head.id LIMIT %s
+) AS jobs
+"""  # noqa: S608  # as above
+
 _FIRST: OrderKey = (-INT_MAX - 1, -INT_MAX - 1, "")
 
 
 def bucket_list(buckets: Collection[Bucket], after: Mapping[Bucket, OrderKey]) -> str:
-    """The first value of ``HEADS``: each bucket with the rank to start behind."""
+    """The first value of the statement for heads: each bucket with the rank to start behind."""
     return dumps([[*bucket, *after.get(bucket, _FIRST)] for bucket in buckets])

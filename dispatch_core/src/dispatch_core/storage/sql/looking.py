@@ -9,7 +9,6 @@ from pathlib import Path
 from dispatch_core.storage.reports import Migration, StoreInfo, Tell, tell_nobody
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.lockfile import LockFile
-from dispatch_core.storage.sql.session import storage_error
 from dispatch_core.storage.sql.sqlite_file import (
     READER_PRAGMAS,
     check_header,
@@ -18,6 +17,7 @@ from dispatch_core.storage.sql.sqlite_file import (
     open_file,
     revision_of,
 )
+from dispatch_core.storage.sql.sqlite_session import storage_error
 from dispatch_core.vocabulary.errors import StorageInUseError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -34,6 +35,13 @@ def upgrade(connection: sqlite3.Connection, revision: str = "head") -> None:
         wrapped.exec_driver_sql("BEGIN IMMEDIATE")
         upgrade_over(wrapped, revision)
         wrapped.commit()
+
+
+def upgrade_postgresql(connection: Any) -> None:
+    """Bring a PostgreSQL store to the newest revision, in one transaction of a psycopg connection."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool)
+    with engine.begin() as wrapped:
+        upgrade_over(wrapped)
 
 
 def upgrade_over(connection: Connection, revision: str = "head") -> None:

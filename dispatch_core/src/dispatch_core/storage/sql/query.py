@@ -6,12 +6,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    String,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from dispatch_core.ports.storage import Query
 from dispatch_core.storage.sql import schema
+from dispatch_core.storage.sql.constructs import OneOf
 from dispatch_core.storage.sql.forms import Form, dumps
-from dispatch_core.storage.sql.statements import Statement, among, compiled
+from dispatch_core.storage.sql.statements import Statement, Words, compiled
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 
 NULLABLE = frozenset({"engine_id", "account", "campaign"})
@@ -51,8 +62,9 @@ def shape_of(query: Query) -> Shape:
 class Pages:
     """Statements for queries over one type of record, compiled when first met."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, words: Words) -> None:
         self._form = form
+        self._words = words
         self._known: dict[Shape, Statement] = {}
 
     def statement(self, query: Query) -> tuple[Statement, Mapping[str, object]]:
@@ -74,19 +86,23 @@ class Pages:
             conditions.append(tuple_(*place) < last if shape.descending else tuple_(*place) > last)
         order = [each.desc() if shape.descending else each for each in place]
         columns = [*(form.table.c[name] for name in form.columns), place[0].label("place")]
-        return compiled(select(*columns).where(*conditions).order_by(*order).limit(bindparam("limit")))
+        return compiled(
+            select(*columns).where(*conditions).order_by(*order).limit(bindparam("limit")),
+            self._words.dialect,
+        )
 
     def _conditions(self, shape: Shape) -> Iterator[ColumnElement[bool]]:
         fields = self._form.fields
         if self._form.table is schema.records:
             yield schema.records.c.type == bindparam("type", self._form.record_type.value)
         if shape.prefix:
-            yield self._form.key_text.between(bindparam("prefix"), bindparam("prefix_end"))
+            yield self._form.key_text >= bindparam("prefix")
+            yield self._form.key_text <= bindparam("prefix_end")
         served = _served_by_its_index(shape)
         for name in shape.one:
             field = fields[name] if served is None or name in served else _unindexed(fields[name])
             yield field == bindparam(f"is_{name}")
-        yield from (among(fields[name], f"in_{name}") for name in shape.several)
+        yield from (_one_of(fields[name], f"in_{name}") for name in shape.several)
         yield from (fields[name] >= bindparam(f"since_{name}") for name in shape.since)
         yield from (fields[name] <= bindparam(f"until_{name}") for name in shape.until)
 
@@ -116,6 +132,12 @@ class Pages:
         """A text to compare with; None, which equals nothing, if no record can have it."""
         numeric = isinstance(self._form.fields[name].type, BigInteger)
         return None if numeric or text_problem(text) else text
+
+
+def _one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    # A number is never one of these texts: see ``_value``.
+    text = cast(column, String) if isinstance(column.type, BigInteger) else column
+    return OneOf(text, bindparam(name, type_=String))
 
 
 def _served_by_its_index(shape: Shape) -> tuple[str, ...] | None:

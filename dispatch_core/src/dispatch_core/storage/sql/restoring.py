@@ -19,8 +19,8 @@ from dispatch_core.storage.reports import Restoration, Tell, Verdict, tell_nobod
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.copying import copy_file
 from dispatch_core.storage.sql.lockfile import LockFile
-from dispatch_core.storage.sql.session import storage_error
 from dispatch_core.storage.sql.sqlite_file import begin_life, connect, revision_of
+from dispatch_core.storage.sql.sqlite_session import storage_error
 from dispatch_core.storage.sql.verify import verify_file
 from dispatch_core.vocabulary.errors import StorageDamagedError, StorageUnavailableError
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from dispatch_core.storage.life import Wake
 from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.copying import copy_file, copy_over
 from dispatch_core.storage.sql.lockfile import LockFile
 from dispatch_core.storage.sql.restoring import finish
-from dispatch_core.storage.sql.session import Session, Watch, storage_error
+from dispatch_core.storage.sql.session import Watch
 from dispatch_core.storage.sql.sqlite_file import READER_PRAGMAS, connect, create_schema, open_file
-from dispatch_core.vocabulary.errors import InvariantError, StorageUnavailableError
+from dispatch_core.storage.sql.sqlite_session import SqliteSession, storage_error
+from dispatch_core.storage.sql.sqlite_words import SQLITE
+from dispatch_core.storage.sql.statements import Words
+from dispatch_core.vocabulary.errors import InvariantError, StorageDamagedError, StorageUnavailableError
+from dispatch_core.vocabulary.jobs import Bucket
 
 READERS_KEPT = 4
 WRITER_WAIT_S = 30.0
@@ -27,12 +32,12 @@ class Writer:
     def __init__(self, name: str) -> None:
         self._name = name
         self._turn = threading.RLock()
-        self._session: Session | None = None
+        self._session: SqliteSession | None = None
         self._busy = False
         self._broken = False
         self._process = os.getpid()
 
-    def replace(self, session: Session | None) -> None:
+    def replace(self, session: SqliteSession | None) -> None:
         """Close the present connection, if any, and use this one."""
         with self._turn:
             if self._session is not None:
@@ -46,7 +51,7 @@ class Writer:
         return self._session is not None
 
     @contextmanager
-    def turn(self) -> Iterator[Session]:
+    def turn(self) -> Iterator[SqliteSession]:
         """The session, while no other thread has it. Raises StorageUnavailableError if there is none."""
         if not self._turn.acquire(timeout=WRITER_WAIT_S):
             raise StorageUnavailableError(f"{self._name} has been busy for {WRITER_WAIT_S:g} s")
@@ -55,7 +60,7 @@ class Writer:
         finally:
             self._turn.release()
 
-    def _usable(self) -> Session:
+    def _usable(self) -> SqliteSession:
         if self._process != os.getpid():
             raise StorageUnavailableError(
                 f"{self._name} was opened before the fork of this process; open it here"
@@ -67,7 +72,7 @@ class Writer:
         return self._session
 
     @contextmanager
-    def transaction(self, session: Session) -> Iterator[None]:
+    def transaction(self, session: SqliteSession) -> Iterator[None]:
         """Within a turn: committed at the end of the block, rolled back by an exception."""
         if self._busy:
             raise InvariantError("this thread has a transaction open already, and this store has one writer")
@@ -83,7 +88,7 @@ class Writer:
         finally:
             self._busy = False
 
-    def _commit(self, session: Session) -> None:
+    def _commit(self, session: SqliteSession) -> None:
         if not session.in_transaction:
             return  # rolled back already by a conflict or an error that the caller chose to catch
         try:
@@ -94,21 +99,69 @@ class Writer:
             self._roll_back(session)
             raise
 
-    def _roll_back(self, session: Session) -> None:
+    def _roll_back(self, session: SqliteSession) -> None:
         if session.in_transaction:
             try:
                 session.control("ROLLBACK")
             except sqlite3.Error:
                 self._broken = True
 
-    def _control(self, session: Session, text: str, doing: str) -> None:
+    def _control(self, session: SqliteSession, text: str, doing: str) -> None:
         try:
             session.control(text)
         except sqlite3.Error as error:
             raise storage_error(error, self._name, doing) from error
 
 
-class SqliteFile:
+class _OneServer:
+    """What a database of one server does not need, and how it counts its commits."""
+
+    shared = False
+    kind = "sqlite"
+    words: Words = SQLITE
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.writer = Writer(name)
+        self.watch: Watch | None = None
+        self._tx = 0
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteSession]:
+        """A transaction: committed at the end of the block, rolled back by an exception."""
+        with self.writer.turn() as session, self.writer.transaction(session):
+            yield session
+
+    def number(self, session: SqliteSession, server_id: str) -> int:
+        """The commit number of the transaction: one more than of the last that began."""
+        self._tx += 1
+        return self._tx
+
+    def announce(self, session: SqliteSession, wake: frozenset[Bucket]) -> None:
+        """Nobody else is there."""
+
+    def clock(self, session: SqliteSession) -> Callable[[], int] | None:
+        """SQLite has no clock of its own."""
+        return None
+
+    def listen(self, wake: Wake) -> Callable[[], None]:
+        """Nobody calls: this server knows what it commits."""
+        return lambda: None
+
+    def _watched(self, text: str, rows: int) -> None:
+        if self.watch is not None:
+            self.watch(text, rows)
+
+    def _incarnation_in(self, session: SqliteSession) -> str:
+        """The store's incarnation; its commits are counted on from the last in its history."""
+        found = session.rows("SELECT value FROM meta WHERE name = 'incarnation'")
+        if not found:
+            raise StorageDamagedError(f"{self.name} has lost its incarnation. Restore it from a backup.")
+        self._tx = session.rows("SELECT coalesce(max(tx), 0) FROM history")[0][0]
+        return str(found[0][0])
+
+
+class SqliteFile(_OneServer):
     """A database file, owned by this process alone while open."""
 
     durable = True
@@ -116,17 +169,15 @@ class SqliteFile:
     def __init__(self, path: Path, *, init: bool = True, migrate: bool = True) -> None:
         # Two names of one file must meet at one lock.
         self._path = path.resolve()
-        self.name = str(self._path)
-        self.writer = Writer(self.name)
-        self.watch: Watch | None = None
+        super().__init__(str(self._path))
         self._init = init
         self._migrate = migrate
         self._lock = LockFile(self._path)
-        self._idle: list[Session] = []
+        self._idle: list[SqliteSession] = []
         self._life = 0
 
-    def open(self) -> None:
-        """Take the lock, then start with what is there or refuse it, in a StorageError that says why."""
+    def open(self) -> str:
+        """Take the lock, then start with what is there or refuse it, in a StorageError that says why; its life."""
         fresh = self._lock.acquire()
         try:
             finish(self._path)
@@ -136,14 +187,16 @@ class SqliteFile:
                 self._lock.release()
             raise
         self._init = False  # a file that was there once is never made anew under the same handle
-        self.writer.replace(Session(connection, self.name, self._watched))
-
-    def _watched(self, text: str, rows: int) -> None:
-        if self.watch is not None:
-            self.watch(text, rows)
+        self.writer.replace(SqliteSession(connection, self.name, self._watched))
+        try:
+            with self.read() as session:
+                return self._incarnation_in(session)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> Iterator[SqliteSession]:
         """A reader inside a snapshot that begins with its first statement."""
         if not self.writer.is_open:
             raise StorageUnavailableError(f"{self.name} is closed")
@@ -154,21 +207,21 @@ class SqliteFile:
         finally:
             self._put_back(session, life)
 
-    def _reader(self) -> Session:
+    def _reader(self) -> SqliteSession:
         with suppress(IndexError):
             return self._idle.pop()
         try:
-            return Session(connect(self._path, "ro", READER_PRAGMAS), self.name, self._watched)
+            return SqliteSession(connect(self._path, "ro", READER_PRAGMAS), self.name, self._watched)
         except sqlite3.Error as error:
             raise storage_error(error, self.name, "cannot read") from error
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: SqliteSession) -> None:
         try:
             session.control("BEGIN")
         except sqlite3.Error as error:
             raise storage_error(error, self.name, "cannot read") from error
 
-    def _put_back(self, session: Session, life: int) -> None:
+    def _put_back(self, session: SqliteSession, life: int) -> None:
         with suppress(sqlite3.Error):
             session.control("ROLLBACK")
             if life == self._life and len(self._idle) < READERS_KEPT:
@@ -195,28 +248,24 @@ class SqliteFile:
         self._lock.release()
 
 
-class SqliteMemory:
+class SqliteMemory(_OneServer):
     """An SQLite database without a file: one connection, used in turns. For tests."""
 
     durable = False
-    name = "the SQLite database in memory"
 
     def __init__(self) -> None:
-        self.writer = Writer(self.name)
-        self.watch: Watch | None = None
+        super().__init__("the SQLite database in memory")
 
-    def open(self) -> None:
+    def open(self) -> str:
         """Make it. It lasts until ``close``, through any number of drops."""
         if not self.writer.is_open:
             connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             create_schema(connection)
-            self.writer.replace(Session(connection, self.name, self._watched))
+            self.writer.replace(SqliteSession(connection, self.name, self._watched))
+        with self.read() as session:
+            return self._incarnation_in(session)
 
-    def _watched(self, text: str, rows: int) -> None:
-        if self.watch is not None:
-            self.watch(text, rows)
-
-    def read(self) -> AbstractContextManager[Session]:
+    def read(self) -> AbstractContextManager[SqliteSession]:
         """The one connection, when it is its turn: what it shows is not a snapshot of its own."""
         return self.writer.turn()
 

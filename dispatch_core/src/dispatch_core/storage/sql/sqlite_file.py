@@ -11,7 +11,8 @@ from dispatch_core.storage.files import sync_folder
 from dispatch_core.storage.life import new_incarnation
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.checksums import checksum
-from dispatch_core.storage.sql.session import driver_error, storage_error
+from dispatch_core.storage.sql.sqlite_session import driver_error, storage_error
+from dispatch_core.storage.sql.sqlite_words import SQLITE
 from dispatch_core.storage.sql.statements import schema_texts
 from dispatch_core.vocabulary.errors import (
     SchemaMismatchError,
@@ -127,7 +128,7 @@ def create_file(path: Path) -> None:
 def create_schema(connection: sqlite3.Connection) -> None:
     """All tables, the revision, and the name of this life, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
-    for text in schema_texts():
+    for text in schema_texts(SQLITE):
         connection.execute(text)
     connection.execute(
         "CREATE TABLE alembic_version ( version_num VARCHAR(32) NOT NULL, "

@@ -1,32 +1,31 @@
-"""The static SQL: compiled once from SQLAlchemy's constructs, executed with positional values.
+"""The static SQL: compiled once for a database from SQLAlchemy's constructs, executed with positional values.
 
 Ids go in as one JSON array, never as an expanding IN, so that one text serves every batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from attrs import frozen
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    Integer,
     String,
+    Table,
     and_,
     bindparam,
     case,
     cast,
-    delete,
     func,
     literal_column,
     select,
     tuple_,
-    update,
 )
-from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import Select
@@ -34,10 +33,9 @@ from sqlalchemy.sql.selectable import Select
 from dispatch_core.kernel.scheduling.levels import LENGTHS, WEIGHT_UNITS
 from dispatch_core.ports.storage import Tally
 from dispatch_core.storage.sql import schema
+from dispatch_core.storage.sql.constructs import ListRows, OneOf, Place, Whole
 from dispatch_core.storage.sql.forms import Form
 from dispatch_core.vocabulary.records import RecordType
-
-DIALECT = sqlite_dialect(paramstyle="qmark")
 
 
 @frozen
@@ -53,24 +51,61 @@ class Statement:
         return tuple(values[name] if name in values else self.constants[name] for name in self.names)
 
 
-def compiled(clause: ClauseElement) -> Statement:
-    """The text of a construct."""
-    result = clause.compile(dialect=DIALECT)
+def compiled(clause: ClauseElement, dialect: Dialect) -> Statement:
+    """The text of a construct in the words of a database; its values go in by place."""
+    result = clause.compile(dialect=dialect)
     assert isinstance(result, SQLCompiler)
     names = tuple(result.positiontup or ())
     return Statement(str(result), names, {name: result.params[name] for name in names})
 
 
 @cache
-def schema_texts() -> tuple[str, ...]:
+def schema_texts(words: Words) -> tuple[str, ...]:
     """The statements that make all tables and indexes, in order."""
-    return tuple(str(each.compile(dialect=DIALECT)) for each in schema.definitions())
+    return tuple(str(each.compile(dialect=words.dialect)) for each in schema.definitions())
 
 
-def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """Whether a column has one of the values of a JSON array bound to ``name``."""
-    each = func.json_each(bindparam(name)).table_valued("value")
-    return column.in_(select(each.c.value))
+class Words(ABC):
+    """How a database is spoken to: what SQLAlchemy's constructs do not say the same way everywhere.
+
+    Writes take values row by row as ``Form.values`` gives them; how they reach the database is the session's.
+    """
+
+    dialect: Dialect
+    buckets: str
+    heads: str
+
+    @abstractmethod
+    def insert(self, form: Form) -> str:
+        """Add rows; those whose key is there are left out and not counted."""
+
+    @abstractmethod
+    def update(self, form: Form, width: int) -> str:
+        """Write the columns between the key and ``width``: their values, then the key, then the version as read."""
+
+    @abstractmethod
+    def delete(self, form: Form) -> str:
+        """Remove rows: the key, then the version as read."""
+
+    @abstractmethod
+    def locking(self, chosen: Select[Any], table: Table, *, wait: bool) -> Select[Any]:
+        """The same rows, locked; those that others have locked are waited for, or left out."""
+
+    @abstractmethod
+    def history_seen(self) -> Sequence[ColumnElement[bool]]:
+        """Which history rows may be told: no row that comes before them may be committed later."""
+
+    @abstractmethod
+    def history_insert(self) -> str:
+        """Add history rows."""
+
+    @abstractmethod
+    def history_delete(self) -> str:
+        """Remove all history rows of a record: type, key."""
+
+    @abstractmethod
+    def counter_add(self) -> str:
+        """Add to a counter: server, tenant, name, increment."""
 
 
 # ----- one set for each type of record
@@ -81,6 +116,8 @@ class FormStatements:
     """Everything static about one type. Values of writes: those of ``Form.values``, then key and version."""
 
     load: Statement
+    lock: Statement
+    take: Statement
     due: Statement
     versions: Statement
     insert: str
@@ -89,28 +126,37 @@ class FormStatements:
     delete: str
 
 
-def form_statements(form: Form) -> FormStatements:
+def form_statements(form: Form, words: Words) -> FormStatements:
     """The statements of one type."""
+    dialect = words.dialect
     return FormStatements(
-        load=compiled(_named(form, *form.columns)),
-        versions=compiled(_named(form, *form.key_columns, "version")),
-        due=compiled(_due(form)),
-        insert=_insert(form),
-        update=_update(form, len(form.columns) - form.fixed),
-        update_lean=_update(form, len(form.columns) - form.fixed - form.seldom),
-        delete=compiled(delete(form.table).where(_as_read(form))).text,
+        load=compiled(_named(form, *form.columns), dialect),
+        lock=compiled(words.locking(_in_order(form), form.table, wait=True), dialect),
+        take=compiled(words.locking(_in_order(form), form.table, wait=False), dialect),
+        versions=compiled(_named(form, *form.key_columns, "version"), dialect),
+        due=compiled(_due(form), dialect),
+        insert=words.insert(form),
+        update=words.update(form, len(form.columns) - form.fixed),
+        update_lean=words.update(form, len(form.columns) - form.fixed - form.seldom),
+        delete=words.delete(form),
     )
+
+
+def _in_order(form: Form) -> Select[Any]:
+    """By key, so that two who lock the same rows do not wait for each other."""
+    return _named(form, *form.columns).order_by(*_key(form))
+
+
+def _key(form: Form) -> list[ColumnElement[Any]]:
+    return [form.table.c[name] for name in form.key_columns]
 
 
 def _named(form: Form, *columns: str) -> Select[Any]:
     chosen = select(*(form.table.c[name] for name in columns))
     if form.key_width == 1:
-        return chosen.where(among(form.table.c[form.key_columns[0]], "keys"))
-    each = func.json_each(bindparam("keys")).table_valued("value")
-    parts = [
-        form.table.c[name] == func.json_extract(each.c.value, literal_column(f"'$[{place}]'"))
-        for place, name in enumerate(form.key_columns)
-    ]
+        return chosen.where(OneOf(form.table.c[form.key_columns[0]], bindparam("keys", type_=String)))
+    each = ListRows(bindparam("keys", type_=String)).table_valued("value")
+    parts = [column == Place(each.c.value, place, column.type) for place, column in enumerate(_key(form))]
     return chosen.select_from(each.join(form.table, and_(*parts)))
 
 
@@ -129,62 +175,24 @@ def _due(form: Form) -> Select[Any]:
     )
 
 
-def _insert(form: Form) -> str:
-    statement = compiled(insert(form.table).on_conflict_do_nothing())
-    assert statement.names == form.columns
-    return statement.text
-
-
-def _update(form: Form, width: int) -> str:
-    columns = form.columns[form.key_width : width]
-    new: list[tuple[Any, Any]] = [(form.table.c[name], bindparam(f"new_{name}")) for name in columns]
-    statement = compiled(update(form.table).where(_as_read(form)).ordered_values(*new))
-    expected = [*(f"new_{name}" for name in columns), *(f"old_{name}" for name in form.key_columns)]
-    assert statement.names == (*expected, "old_version")
-    return statement.text
-
-
-def _as_read(form: Form) -> ColumnElement[bool]:
-    names = (*form.key_columns, "version")
-    return and_(*(form.table.c[name] == bindparam(f"old_{name}") for name in names))
-
-
 # ----- the rest
 
 
-def history_insert() -> str:
-    """One history row."""
-    return compiled(insert(schema.history)).text
-
-
-def history_delete() -> str:
-    """All history rows of one record: type, key."""
-    columns = schema.history.c
-    return compiled(
-        delete(schema.history).where(columns.type == bindparam("type"), columns.key == bindparam("key"))
-    ).text
-
-
-def counter_add() -> str:
-    """Add to a counter: server, tenant, name, increment."""
-    fresh = insert(schema.counters)
-    added = {"value": schema.counters.c.value + fresh.excluded.value}
-    return compiled(fresh.on_conflict_do_update(index_elements=["server", "tenant", "name"], set_=added)).text
-
-
 @cache
-def history_select(*, of: bool) -> Statement:
+def history_select(words: Words, *, of: bool) -> Statement:
     """History rows behind (tx, n), of one record or of all."""
     columns = schema.history.c
     place = [columns.tx, columns.n]
     behind = tuple_(*place) > tuple_(bindparam("tx"), bindparam("n"))
-    one = [columns.type == bindparam("type"), columns.key == bindparam("key")] if of else []
+    one = [columns.type == bindparam("type"), columns.key == bindparam("key")] if of else words.history_seen()
     shown = [column for column in columns if column is not columns.crc]
-    return compiled(select(*shown).where(behind, *one).order_by(*place).limit(bindparam("limit")))
+    return compiled(
+        select(*shown).where(behind, *one).order_by(*place).limit(bindparam("limit")), words.dialect
+    )
 
 
 @cache
-def settled() -> Statement:
+def settled(words: Words) -> Statement:
     """Ended jobs (last change, id) that ended in one way and are unchanged since, in that order."""
     columns = schema.jobs.c
     place = (columns.updated_us, columns.id)
@@ -192,50 +200,61 @@ def settled() -> Statement:
     alike = (columns.deleted == bindparam("deleted"), columns.state == bindparam("state"))
     old = columns.updated_us <= bindparam("before_us")
     return compiled(
-        select(*place).where(schema.ENDED, *alike, behind, old).order_by(*place).limit(bindparam("limit"))
+        select(*place).where(schema.ENDED, *alike, behind, old).order_by(*place).limit(bindparam("limit")),
+        words.dialect,
     )
 
 
-def open_attempts(form: Form) -> Statement:
+def open_attempts(form: Form, words: Words) -> Statement:
     """The attempts of the engines named that have not ended."""
     columns = schema.attempts.c
     return compiled(
         select(*(form.table.c[name] for name in form.columns))
-        .where(columns.ended_us.is_(None), among(columns.engine_id, "engines"))
-        .order_by(columns.job_id, columns.number)
+        .where(columns.ended_us.is_(None), OneOf(columns.engine_id, bindparam("engines", type_=String)))
+        .order_by(columns.job_id, columns.number),
+        words.dialect,
     )
 
 
 @cache
-def tally(what: Tally) -> Statement:
+def tally(what: Tally, words: Words) -> Statement:
     """Counts and sums as (key, key, …, count, total)."""
+    return compiled(_tally(what), words.dialect)
+
+
+def _tally(what: Tally) -> Select[Any]:
     jobs, counters = schema.jobs.c, schema.counters.c
     match what:
         case Tally.STATES:
             chosen = select(jobs.tenant, jobs.state, func.count(), literal_column("0"))
-            return compiled(chosen.group_by(jobs.tenant, jobs.state))
+            return chosen.group_by(jobs.tenant, jobs.state)
         case Tally.COUNTERS:
-            chosen = select(counters.tenant, counters.name, func.sum(counters.value), literal_column("0"))
-            return compiled(chosen.group_by(counters.tenant, counters.name))
+            chosen = select(counters.tenant, counters.name, _sum(counters.value), literal_column("0"))
+            return chosen.group_by(counters.tenant, counters.name)
         case Tally.BACKLOG:
             ready = jobs.lane.isnot(None)
-            chosen = select(jobs.lane, jobs.class_id, func.count(), func.sum(jobs.est_us))
-            return compiled(chosen.where(ready).group_by(jobs.lane, jobs.class_id))
+            chosen = select(jobs.lane, jobs.class_id, func.count(), _sum(jobs.est_us))
+            return chosen.where(ready).group_by(jobs.lane, jobs.class_id)
         case Tally.URGENCY:
             octave = _octave(jobs.est_us, 0, len(LENGTHS))
-            whole = cast(jobs.weight * literal_column(str(WEIGHT_UNITS)), Integer)
+            whole = Whole(jobs.weight * literal_column(str(WEIGHT_UNITS)))
             units = case((whole < literal_column("1"), literal_column("1")), else_=whole)
             keys = (jobs.lane, cast(units, String), cast(octave, String))
-            chosen = select(*keys, func.count(), func.sum(jobs.est_us)).where(jobs.lane.isnot(None))
-            return compiled(chosen.group_by(*(literal_column(str(place)) for place in (1, 2, 3))))
+            chosen = select(*keys, func.count(), _sum(jobs.est_us)).where(jobs.lane.isnot(None))
+            return chosen.group_by(*(literal_column(str(place)) for place in (1, 2, 3)))
         case Tally.CAMPAIGN:
             mine = (jobs.tenant == bindparam("tenant"), jobs.campaign == bindparam("campaign"))
             shown = jobs.deleted == literal_column("'no'")
-            total = func.coalesce(func.sum(jobs.est_us), literal_column("0"))
+            total = func.coalesce(_sum(jobs.est_us), literal_column("0"))
             # By the column itself the index of states would be taken for the better one.
             state = jobs.state.concat(literal_column("''"))
-            chosen = select(state, func.count(), total).where(*mine, shown)
-            return compiled(chosen.group_by(literal_column("1")))
+            told: Select[Any] = select(state, func.count(), total).where(*mine, shown)
+            return told.group_by(literal_column("1"))
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    """A sum that is an integer everywhere: PostgreSQL's own is a decimal number."""
+    return cast(func.sum(column), BigInteger)
 
 
 def _octave(length: ColumnElement[int], first: int, end: int) -> ColumnElement[int]:

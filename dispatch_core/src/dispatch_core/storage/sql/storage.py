@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 from dispatch_core.ports.storage import StorageTraits, Transaction
 from dispatch_core.storage.life import Wake
@@ -13,12 +14,13 @@ from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form
 from dispatch_core.storage.sql.schema import HEAD
-from dispatch_core.storage.sql.session import Session, Watch
-from dispatch_core.storage.sql.sqlite import SqliteFile, SqliteMemory
-from dispatch_core.storage.sql.transaction import Reads, SqlTransaction
+from dispatch_core.storage.sql.session import Watch
+from dispatch_core.storage.sql.statements import Words
+from dispatch_core.storage.sql.transaction import Commit, Reads, SqlTransaction
 from dispatch_core.storage.sql.writing import Texts, usual_texts
 from dispatch_core.vocabulary.clock import Clock, SystemClock
-from dispatch_core.vocabulary.errors import StorageDamagedError, StorageUnavailableError
+from dispatch_core.vocabulary.errors import StorageUnavailableError
+from dispatch_core.vocabulary.jobs import Bucket
 from dispatch_core.vocabulary.records import RecordType
 
 RECORDS_CACHED = 8_000
@@ -27,34 +29,109 @@ RECORDS_CACHED = 8_000
 _SYSTEM_CLOCK = SystemClock()
 
 
-class SqlStorage:
-    """A store in SQLite: one writer at a time, readers on snapshots beside it.
+class Database(Protocol):
+    """What a store needs of a database. Its sessions are its own: nobody else looks into them."""
 
-    After a commit that failed (StorageUnavailableError, "the outcome is unknown") it refuses further
+    watch: Watch | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def words(self) -> Words:
+        """How it is spoken to."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Which database it is."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether it outlives the process."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether several servers may use it."""
+        ...
+
+    def open(self) -> str:
+        """Start with what is there or refuse it; the name of its present life."""
+        ...
+
+    def read(self) -> AbstractContextManager[Any]:
+        """A session on a snapshot."""
+        ...
+
+    def write(self) -> AbstractContextManager[Any]:
+        """A session in a transaction: committed at the end of the block, rolled back by an exception."""
+        ...
+
+    def number(self, session: Any, server_id: str) -> int:
+        """The commit number of the transaction: above that of every commit it has read."""
+        ...
+
+    def announce(self, session: Any, wake: frozenset[Bucket]) -> None:
+        """Tell other servers, once the transaction is committed, which buckets gained work."""
+        ...
+
+    def clock(self, session: Any) -> Callable[[], int] | None:
+        """The database's own time (µs), if it has one."""
+        ...
+
+    def listen(self, wake: Wake) -> Callable[[], None]:
+        """Call ``wake`` when another server has announced work. Returns how to stop."""
+        ...
+
+    def copy_into(self, target: Path, *, force: bool = False, tell: Tell = tell_nobody) -> Backup:
+        """Copy one moment of it into a file."""
+        ...
+
+    def drop(self) -> None:
+        """Close every connection; ``open`` makes new ones."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class SqlStorage:
+    """A store in an SQL database. Without a ``clock``, the time is the database's, or the system's if it has none.
+
+    After a commit that failed (StorageUnavailableError, "the outcome is unknown") SQLite refuses further
     transactions until ``reopen``. ``forms`` replaces how types of records lie in tables (for tests).
     """
 
     def __init__(
         self,
-        database: SqliteFile | SqliteMemory,
+        database: Database,
         *,
-        clock: Clock = _SYSTEM_CLOCK,
+        clock: Clock | None = None,
         server_id: str = "local",
         records_cached: int = RECORDS_CACHED,
         forms: Mapping[RecordType, Form] | None = None,
     ) -> None:
         self.server_id = server_id
         self._database = database
-        self._clock = clock
-        self._reads = Reads(usual_texts() if forms is None else Texts.compile(forms))
+        self._clock = clock or _SYSTEM_CLOCK
+        self._given_clock = clock
+        texts = usual_texts(database.words) if forms is None else Texts.compile(forms, database.words)
+        self._reads = Reads(texts)
         self._cache = RecordCache(records_cached)
         self._closed, self._process = False, os.getpid()
-        self._incarnation, self._tx = "", 0
-        self._open()
+        self._incarnation = self._database.open()
 
     @property
     def traits(self) -> StorageTraits:
-        return StorageTraits(name="sqlite", shared=False, durable=self._database.durable, schema=HEAD)
+        database = self._database
+        return StorageTraits(
+            name=database.kind, shared=database.shared, durable=database.durable, schema=HEAD
+        )
 
     @property
     def incarnation(self) -> str:
@@ -74,15 +151,15 @@ class SqlStorage:
         return self._read()
 
     def listen(self, wake: Wake) -> Callable[[], None]:
-        """Nobody calls: a file has one server, and that one knows what it commits."""
-        return lambda: None
+        return self._database.listen(wake)
 
     def reopen(self) -> None:
-        """Drop every connection and what is remembered, keep the lock on the file, and open it anew."""
+        """Drop every connection and what is remembered, keep the lock on a file, and open it anew."""
         if self._closed or self._process != os.getpid():
             raise StorageUnavailableError(f"{self._database.name} was closed, or opened before a fork")
         self._database.drop()
-        self._open()
+        self._cache.clear()
+        self._incarnation = self._database.open()
 
     def copy_into(self, target: Path, *, force: bool = False, tell: Tell = tell_nobody) -> Backup:
         return self._database.copy_into(target, force=force, tell=tell)
@@ -92,38 +169,18 @@ class SqlStorage:
         self._database.close()
         self._cache.clear()
 
-    def _open(self) -> None:
-        self._cache.clear()
-        self._database.open()
-        try:
-            with self._database.read() as session:
-                self._incarnation, self._tx = _life_of(session, self._database.name)
-        except BaseException:
-            self._database.close()
-            raise
-
     @contextmanager
     def _begin(self) -> Iterator[Transaction]:
-        writer = self._database.writer
-        with writer.turn() as session:
-            self._tx += 1
-            transaction = self._transaction(session, tx=self._tx)
-            with writer.transaction(session):
-                yield transaction
-            self._cache.committed(transaction.written)
+        with self._database.write() as session:
+            transaction = self._transaction(session, Commit(self._database, session, self.server_id))
+            yield transaction
+        self._cache.committed(transaction.written)
 
     @contextmanager
     def _read(self) -> Iterator[Transaction]:
         with self._database.read() as session:
-            yield self._transaction(session, tx=None)
+            yield self._transaction(session, None)
 
-    def _transaction(self, session: Session, tx: int | None) -> SqlTransaction:
-        return SqlTransaction(session, self._reads, self._cache, self._clock, tx=tx, server_id=self.server_id)
-
-
-def _life_of(session: Session, name: str) -> tuple[str, int]:
-    """The store's incarnation and the last commit number in its history."""
-    found = session.rows("SELECT value FROM meta WHERE name = 'incarnation'")
-    if not found:
-        raise StorageDamagedError(f"{name} has lost its incarnation. Restore it from a backup.")
-    return found[0][0], session.rows("SELECT coalesce(max(tx), 0) FROM history")[0][0]
+    def _transaction(self, session: Any, commit: Commit | None) -> SqlTransaction:
+        clock = None if self._given_clock else self._database.clock(session)
+        return SqlTransaction(session, self._reads, self._cache, clock or self._clock.now_us, commit=commit)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import frozen
 
 from dispatch_core.ports.storage import (
     Cell,
@@ -24,6 +27,7 @@ from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form, Row, dumps
 from dispatch_core.storage.sql.query import Pages
 from dispatch_core.storage.sql.session import Session
+from dispatch_core.storage.sql.statements import Statement
 from dispatch_core.storage.sql.writing import (
     Texts,
     Written,
@@ -36,7 +40,6 @@ from dispatch_core.storage.sql.writing import (
 )
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
-from dispatch_core.vocabulary.clock import Clock
 from dispatch_core.vocabulary.errors import ConflictError, InvariantError
 from dispatch_core.vocabulary.jobs import Bucket, Job, JobState
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
@@ -47,38 +50,58 @@ class Reads:
 
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
-        self.pages = {record_type: Pages(form) for record_type, form in texts.forms.items()}
-        self.history = statements.history_select(of=False)
-        self.history_of = statements.history_select(of=True)
-        self.open_attempts = statements.open_attempts(texts.forms[RecordType.ATTEMPT])
-        self.settled = statements.settled()
-        self.tallies = {what: statements.tally(what) for what in Tally}
+        words = texts.words
+        self.pages = {record_type: Pages(form, words) for record_type, form in texts.forms.items()}
+        self.history = statements.history_select(words, of=False)
+        self.history_of = statements.history_select(words, of=True)
+        self.open_attempts = statements.open_attempts(texts.forms[RecordType.ATTEMPT], words)
+        self.settled = statements.settled(words)
+        self.tallies = {what: statements.tally(what, words) for what in Tally}
+
+
+class Numbers(Protocol):
+    """The part of a database that gives commits their numbers and tells other servers of them."""
+
+    def number(self, session: Any, server_id: str) -> int:
+        """The commit number of the transaction."""
+        ...
+
+    def announce(self, session: Any, wake: frozenset[Bucket]) -> None:
+        """Tell other servers, once it is committed."""
+        ...
+
+
+@frozen
+class Commit:
+    """What a transaction that may save needs beside its session."""
+
+    database: Numbers
+    session: Any
+    server_id: str
 
 
 class SqlTransaction:
-    """Reads, and one save. ``tx`` is the commit number its history gets; None: it may not save."""
+    """Reads, and one save. Without a ``commit`` it may not save. ``now`` is asked for the time."""
 
     def __init__(
         self,
         session: Session,
         reads: Reads,
         cache: RecordCache,
-        clock: Clock,
+        now: Callable[[], int],
         *,
-        tx: int | None,
-        server_id: str,
+        commit: Commit | None,
     ) -> None:
         self._session = session
         self._reads = reads
         self._cache = cache
-        self._clock = clock
-        self._tx = tx
-        self._server_id = server_id
+        self._now = now
+        self._commit = commit
         self.saved: ChangeSet | None = None
         self.written: Written = {}
 
     def now(self) -> int:
-        return self._clock.now_us()
+        return self._now()
 
     def load(self, refs: Collection[Ref], *, lock: bool = False) -> Mapping[Ref, Record]:
         named: defaultdict[RecordType, list[str]] = defaultdict(list)
@@ -87,7 +110,7 @@ class SqlTransaction:
         return {
             (record_type, record.key): record
             for record_type, keys in named.items()
-            for record in self._named(record_type, keys)
+            for record in self._named(record_type, keys, lock=lock)
         }
 
     def open_attempts(self, engine_ids: Collection[str]) -> Mapping[str, Sequence[Attempt]]:
@@ -99,7 +122,7 @@ class SqlTransaction:
         return found
 
     def buckets(self) -> Collection[Bucket]:
-        return [(lane, class_id) for lane, class_id in self._session.rows(ready_order.BUCKETS)]
+        return [(lane, class_id) for lane, class_id in self._session.rows(self._reads.texts.words.buckets)]
 
     def heads(
         self, buckets: Collection[Bucket], limit: int, after: Mapping[Bucket, OrderKey] | None = None
@@ -108,7 +131,7 @@ class SqlTransaction:
             return {}
         values = (ready_order.bucket_list(buckets, after or {}), limit)
         found: dict[Bucket, list[Job]] = {}
-        for job in self._records(RecordType.JOB, self._session.rows(ready_order.HEADS, values)):
+        for job in self._records(RecordType.JOB, self._session.rows(self._reads.texts.words.heads, values)):
             assert isinstance(job, Job)
             assert job.ready is not None
             found.setdefault(job.ready.bucket, []).append(job)
@@ -117,7 +140,10 @@ class SqlTransaction:
         return found
 
     def take(self, job_ids: Collection[str]) -> Mapping[str, Job]:
-        jobs = self._named(RecordType.JOB, list(job_ids)) if job_ids else ()
+        if not job_ids:
+            return {}
+        statement = self._reads.texts.of[RecordType.JOB].take
+        jobs = self._found(RecordType.JOB, statement, list(job_ids))
         return {job.id: job for job in jobs if isinstance(job, Job)}
 
     def due(
@@ -171,32 +197,37 @@ class SqlTransaction:
         return [Cell(tuple(keys), count, total) for *keys, count, total in rows]
 
     def save(self, changes: ChangeSet) -> None:
-        if self._tx is None or self.saved is not None:
+        if self._commit is None or self.saved is not None:
             raise InvariantError("save is allowed once, inside a block of begin()")
         self.saved = changes
         texts = self._reads.texts
+        database, server_id = self._commit.database, self._commit.server_id
+        tx = database.number(self._commit.session, server_id) if changes.history else 0
         written = write_changes(self._session, texts, changes.changes)
         if written is None:
-            self._session.control("ROLLBACK")
+            self._session.roll_back()
             found = list(losers(self._session, texts, changes))
             raise ConflictError(found or [change.ref for change in changes.changes])
         self.written = written
         forget_history(self._session, texts, changes.forgotten)
-        write_history(self._session, texts, changes.history, self._tx)
-        write_counters(self._session, texts, changes.counters, self._server_id)
+        write_history(self._session, texts, changes.history, tx)
+        write_counters(self._session, texts, changes.counters, server_id)
+        if changes.wake:
+            database.announce(self._commit.session, changes.wake)
 
     def _form(self, record_type: RecordType) -> Form:
         return self._reads.texts.forms[record_type]
 
-    def _named(self, record_type: RecordType, keys: Sequence[str]) -> Iterable[Record]:
-        form = self._form(record_type)
-        statement = self._reads.texts.of[record_type].load
-        return self._records(
-            record_type, self._session.rows(statement.text, (keys_json(form, _storable(keys)),))
-        )
+    def _named(self, record_type: RecordType, keys: Sequence[str], *, lock: bool) -> Iterable[Record]:
+        of = self._reads.texts.of[record_type]
+        return self._found(record_type, of.lock if lock else of.load, keys)
+
+    def _found(self, record_type: RecordType, statement: Statement, keys: Sequence[str]) -> Iterable[Record]:
+        values = (keys_json(self._form(record_type), _storable(keys)),)
+        return self._records(record_type, self._session.rows(statement.text, values))
 
     def _records(self, record_type: RecordType, rows: Iterable[Row]) -> Iterable[Record]:
-        form, keep = self._form(record_type), self._tx is not None and self.saved is None
+        form, keep = self._form(record_type), self._commit is not None and self.saved is None
         return (self._cache.decoded(form, row, keep=keep) for row in rows)
 
 

@@ -14,8 +14,9 @@ from attrs import define, field
 from dispatch_core.storage.reports import FINDINGS_MAX, Tell, Verdict, tell_nobody
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.copying import COPIER_PRAGMAS
-from dispatch_core.storage.sql.session import driver_error, storage_error
 from dispatch_core.storage.sql.sqlite_file import check_header, connect, life_sum, revision_of
+from dispatch_core.storage.sql.sqlite_session import driver_error, storage_error
+from dispatch_core.storage.sql.sqlite_words import SQLITE
 from dispatch_core.storage.sql.statements import schema_texts
 from dispatch_core.storage.sql.stories import Judge
 from dispatch_core.vocabulary.errors import StorageDamagedError
@@ -135,7 +136,7 @@ def _definitions(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def _expected() -> dict[str, str]:
-    texts = [" ".join(text.split()) for text in schema_texts()]
+    texts = [" ".join(text.split()) for text in schema_texts(SQLITE)]
     return {text.split()[2]: text for text in texts}
 
 

@@ -5,51 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
-from attrs import field, frozen
+from attrs import frozen
 
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded
-from dispatch_core.storage.sql import statements
 from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.storage.sql.forms import Form, Values, dumps, forms_by_type
 from dispatch_core.storage.sql.session import Session
-from dispatch_core.storage.sql.statements import FormStatements, form_statements
+from dispatch_core.storage.sql.statements import FormStatements, Words, form_statements
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
 Written = dict[Ref, tuple[object, Record | None]]
 """What was written: the stamp of each row, and the record (None: it is gone)."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Texts:
     """The statements of a store's forms, compiled once."""
 
+    words: Words
     forms: Mapping[RecordType, Form]
     of: Mapping[RecordType, FormStatements]
-    history_insert: str = field(factory=statements.history_insert)
-    history_delete: str = field(factory=statements.history_delete)
-    counter_add: str = field(factory=statements.counter_add)
+    history_insert: str
+    history_delete: str
+    counter_add: str
 
     @classmethod
-    def compile(cls, forms: Mapping[RecordType, Form]) -> Texts:
+    def compile(cls, forms: Mapping[RecordType, Form], words: Words) -> Texts:
         """All statements for these forms."""
-        return cls(forms, {record_type: form_statements(form) for record_type, form in forms.items()})
+        return cls(
+            words=words,
+            forms=forms,
+            of={record_type: form_statements(form, words) for record_type, form in forms.items()},
+            history_insert=words.history_insert(),
+            history_delete=words.history_delete(),
+            counter_add=words.counter_add(),
+        )
 
 
 @cache
-def usual_texts() -> Texts:
+def usual_texts(words: Words) -> Texts:
     """Those of the usual forms. To compile them takes 25 ms, which every store of a process would spend anew."""
-    return Texts.compile(forms_by_type())
+    return Texts.compile(forms_by_type(), words)
 
 
 def write_changes(session: Session, texts: Texts, changes: Sequence[Change]) -> Written | None:
     """Write the records; None, having stopped half-way, if one of them is not as it was read."""
     written: Written = {}
     batches: dict[str, list[Values]] = {}
-    for change in changes:
+    for change in sorted(changes, key=_by_ref):  # all servers in one order, or two would wait for each other
         text, values = _row(texts, change, written)
         batches.setdefault(text, []).append(values)
-    complete = all(session.write(text, rows) == len(rows) for text, rows in batches.items())
+    complete = all(session.write(text, rows) == len(rows) for text, rows in sorted(batches.items()))
     return written if complete else None
+
+
+def _by_ref(change: Change) -> Ref:
+    return change.ref
 
 
 def _row(texts: Texts, change: Change, written: Written) -> tuple[str, Values]:
@@ -99,7 +110,7 @@ def write_counters(
 ) -> None:
     """Add this batch's increments to this server's counters."""
     if counters:
-        session.write(texts.counter_add, [(server, *name, add) for name, add in counters.items()])
+        session.write(texts.counter_add, [(server, *name, add) for name, add in sorted(counters.items())])
 
 
 def losers(session: Session, texts: Texts, changes: ChangeSet) -> Iterator[Ref]:

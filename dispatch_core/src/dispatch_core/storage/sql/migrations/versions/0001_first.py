@@ -10,6 +10,10 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+BUSY = {"fillfactor": 80, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000,
+        "autovacuum_analyze_scale_factor": 0.05, "autovacuum_vacuum_cost_delay": 1}  # fmt: skip
+
 
 def upgrade() -> None:
     """Make all tables."""
@@ -23,17 +27,18 @@ def upgrade() -> None:
     _history()
     op.create_table(
         "counters",
-        sa.Column("server", sa.Text(), nullable=False),
-        sa.Column("tenant", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("server", TEXT, nullable=False),
+        sa.Column("tenant", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("server", "tenant", "name", name="pk_counters"),
+        postgresql_with=BUSY,
         sqlite_with_rowid=False,
     )
     op.create_table(
         "meta",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("value", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_meta"),
     )
 
@@ -41,26 +46,27 @@ def upgrade() -> None:
 def _jobs() -> None:
     op.create_table(
         "jobs",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.Column("lane", sa.Text()),
-        sa.Column("class_id", sa.Text()),
+        sa.Column("lane", TEXT),
+        sa.Column("class_id", TEXT),
         sa.Column("band", sa.BigInteger()),
         sa.Column("order_key", sa.BigInteger()),
         sa.Column("est_us", sa.BigInteger()),
         sa.Column("weight", sa.Double()),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("engine_id", sa.Text()),
-        sa.Column("deleted", sa.Text(), nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("engine_id", TEXT),
+        sa.Column("deleted", TEXT, nullable=False),
         sa.Column("updated_us", sa.BigInteger(), nullable=False),
         sa.Column("due_us", sa.BigInteger()),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("data", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("priority", sa.BigInteger(), nullable=False),
-        sa.Column("spec", sa.Text(), nullable=False),
-        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("spec", TEXT, nullable=False),
+        sa.Column("tenant", TEXT, nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
+        postgresql_with=BUSY,
     )
     op.create_index("jobs_by_age", "jobs", ["tenant", "created_us", "id"])
     op.create_index("jobs_by_state", "jobs", ["tenant", "state", "created_us", "id"])
@@ -73,27 +79,28 @@ def _jobs() -> None:
 def _attempts() -> None:
     op.create_table(
         "attempts",
-        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("job_id", TEXT, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("deadline_us", sa.BigInteger(), nullable=False),
         sa.Column("progress_at_us", sa.BigInteger(), nullable=False),
-        sa.Column("progress", sa.Text()),
+        sa.Column("progress", TEXT),
         sa.Column("due_us", sa.BigInteger()),
         sa.Column("run_until_us", sa.BigInteger()),
         sa.Column("stall_us", sa.BigInteger()),
         sa.Column("ended_us", sa.BigInteger()),
-        sa.Column("outcome", sa.Text()),
-        sa.Column("reported", sa.Text()),
-        sa.Column("error", sa.Text()),
-        sa.Column("usage", sa.Text()),
-        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("outcome", TEXT),
+        sa.Column("reported", TEXT),
+        sa.Column("error", TEXT),
+        sa.Column("usage", TEXT),
+        sa.Column("tenant", TEXT, nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
-        sa.Column("incarnation", sa.Text(), nullable=False),
-        sa.Column("engine_id", sa.Text(), nullable=False),
-        sa.Column("session", sa.Text(), nullable=False),
+        sa.Column("incarnation", TEXT, nullable=False),
+        sa.Column("engine_id", TEXT, nullable=False),
+        sa.Column("session", TEXT, nullable=False),
         sa.Column("granted_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "number", name="pk_attempts"),
+        postgresql_with=BUSY,
         sqlite_with_rowid=False,
     )
     op.create_index("attempts_by_engine", "attempts", ["engine_id", "granted_us"])
@@ -103,13 +110,14 @@ def _attempts() -> None:
 def _plain(name: str, *key: str) -> None:
     op.create_table(
         name,
-        *(sa.Column(column, sa.Text(), nullable=False) for column in key),
+        *(sa.Column(column, TEXT, nullable=False) for column in key),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("due_us", sa.BigInteger()),
-        sa.Column("fields", sa.Text(), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("fields", TEXT, nullable=False),
+        sa.Column("data", TEXT, nullable=False),
+        sa.Column("tenant", TEXT, nullable=False),
         sa.PrimaryKeyConstraint(*key, name=f"pk_{name}"),
+        postgresql_with=BUSY,
         sqlite_with_rowid=False,
     )
 
@@ -119,15 +127,15 @@ def _history() -> None:
         "history",
         sa.Column("tx", sa.BigInteger(), nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("tenant", TEXT, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("event", sa.Text(), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("request_id", sa.Text()),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("event", TEXT, nullable=False),
+        sa.Column("data", TEXT, nullable=False),
+        sa.Column("request_id", TEXT),
         sa.PrimaryKeyConstraint("tx", "n", name="pk_history"),
         sqlite_with_rowid=False,
     )
