@@ -21,6 +21,7 @@ from dispatch_core.ports.storage import (
 )
 from dispatch_core.storage import MemoryStorage
 from dispatch_core.storage.sql import SqliteMemory, SqlStorage
+from dispatch_core.storage.sql.postgresql import PostgresqlDatabase
 from dispatch_core.testing.samples import (
     a_job,
     a_pulse,
@@ -35,6 +36,7 @@ from dispatch_core.vocabulary.engines import Seen
 from dispatch_core.vocabulary.errors import ConflictError
 from dispatch_core.vocabulary.jobs import JobSpec, JobState, Ready
 from dispatch_core.vocabulary.records import Record, RecordType, Ref, ref_of
+from tests.support.postgres import Databases
 
 KEYS = st.sampled_from(["a", "b", "a-b", "é", "A", "a b", "\U0001f39e", "\uffee"])
 ENGINES = st.sampled_from(["e", "f"])
@@ -154,14 +156,43 @@ def _of(transaction: Transaction, row: Recorded) -> object:
     ]
 
 
+STORIES = {
+    "steps": st.lists(STEPS, max_size=8),
+    "queries": st.lists(QUERIES, max_size=8),
+    "cached": st.integers(0, 4),
+}
+
+
 @settings(max_examples=30)
-@given(steps=st.lists(STEPS, max_size=8), queries=st.lists(QUERIES, max_size=8), cached=st.integers(0, 4))
+@given(**STORIES)
 def test_memory_and_sqlite_agree(
     steps: list[Any], queries: list[tuple[RecordType, Query]], cached: int
 ) -> None:
+    """A file of one server."""
     clock = ManualClock()
+    agree(clock, SqlStorage(SqliteMemory(), clock=clock, records_cached=cached), steps, queries)
+
+
+@settings(max_examples=15)
+@given(**STORIES)
+def test_memory_and_postgresql_agree(
+    postgres_databases: Databases, steps: list[Any], queries: list[tuple[RecordType, Query]], cached: int
+) -> None:
+    """A database of many servers."""
+    clock = ManualClock()
+    url = postgres_databases.lend()
+    try:
+        storage = SqlStorage(PostgresqlDatabase(url), clock=clock, records_cached=cached)
+        agree(clock, storage, steps, queries)
+    finally:
+        postgres_databases.take_back(url)
+
+
+def agree(
+    clock: ManualClock, under_test: Storage, steps: list[Any], queries: list[tuple[RecordType, Query]]
+) -> None:
     memory = MemoryStorage(clock)
-    with closing(SqlStorage(SqliteMemory(), clock=clock, records_cached=cached)) as sql:
+    with closing(under_test) as sql:
         state: dict[Ref, Record] = {}
         for step in steps:
             changes, fail = change_set(state, step), step[2]

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dispatch_core.storage import MemoryStorage, create_storage
+from dispatch_core.storage import MemoryStorage, backup_store, create_storage, verify_store
 from dispatch_core.storage.opening import sqlite_path
-from dispatch_core.vocabulary.errors import InvalidCommandError
+from dispatch_core.vocabulary.errors import InvalidCommandError, StorageUnavailableError
 
 
 @pytest.mark.parametrize("name", ["memory:", "memory://"])
@@ -30,12 +31,40 @@ def test_files(name: str, path: str | None) -> None:
     assert sqlite_path(name) == (None if path is None else Path(path))
 
 
-@pytest.mark.parametrize(
-    "name", ["postgresql://h/db", "postgresql+psycopg://h/db", "mysql://h/db", "sqlite://jobs.db"]
-)
+@pytest.mark.parametrize("name", ["mysql://h/db", "sqlite://jobs.db"])
 def test_other_stores_are_refused_with_what_to_use(name: str) -> None:
     with pytest.raises(InvalidCommandError, match="sqlite:///FILE"):
         create_storage(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("postgresql+asyncpg://h/db", "use postgresql.psycopg://"),
+        ("postgresql://h/db?colour=red", "colour"),
+        ("postgresql://h:port/db", "port"),
+    ],
+)
+def test_a_postgresql_that_cannot_be_meant_is_refused_by_its_field(name: str, said: str) -> None:
+    """Whatever is wrong with the URL, the answer says that it is the database's, and what."""
+    with pytest.raises(InvalidCommandError, match=said) as caught:
+        create_storage(name)
+    assert [problem.path for problem in caught.value.problems] == ["/database"]
+
+
+def test_a_postgresql_nobody_answers_for_is_unavailable_and_its_password_is_not_told() -> None:
+    """The message names the place and what to look at; it never holds the secret."""
+    with pytest.raises(StorageUnavailableError, match=r"farm at 127\.0\.0\.1:1") as caught:
+        create_storage("postgresql+psycopg://me:hunter2@127.0.0.1:1/farm")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("verb", [backup_store, verify_store])
+def test_the_upkeep_of_files_is_refused_for_postgresql(verb: Callable[..., object], tmp_path: Path) -> None:
+    """Each says that PostgreSQL has means of its own."""
+    arguments = [tmp_path / "copy"] if verb is backup_store else []
+    with pytest.raises(InvalidCommandError, match="means of its own"):
+        verb("postgresql+psycopg://me@127.0.0.1:1/farm", *arguments)
 
 
 def test_the_room_is_entered_without_sqlalchemy() -> None:

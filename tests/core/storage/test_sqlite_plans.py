@@ -141,8 +141,8 @@ def test_a_batch_is_a_handful_of_statements(tmp_path: Path) -> None:
             grant(transaction, [job.id for job in jobs])
         assert seen == [
             ("SELECT jobs.id, jobs.version,", 1),
-            ("UPDATE jobs SET", 50),
             ("INSERT INTO attempts", 50),
+            ("UPDATE jobs SET", 50),
             ("INSERT INTO history", 50),
         ]  # fmt: skip
 

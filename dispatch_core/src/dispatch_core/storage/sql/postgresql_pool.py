@@ -64,6 +64,9 @@ def link_of(url: str) -> dict[str, Any]:
         given = conninfo_to_dict(f"postgresql://{rest}")
     except psycopg.Error as error:
         raise InvalidCommandError([FieldProblem("/database", f"cannot be read: {error}")]) from error
+    ports = str(given.get("port") or "5432").split(",")
+    if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports if port):
+        raise InvalidCommandError([FieldProblem("/database", "must have a port between 1 and 65535")])
     options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     return {**_LINK, **given, "options": f"{options} {given.get('options') or ''}".rstrip()}
 

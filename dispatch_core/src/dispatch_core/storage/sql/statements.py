@@ -248,8 +248,8 @@ def _tally(what: Tally) -> Select[Any]:
             total = func.coalesce(_sum(jobs.est_us), literal_column("0"))
             # By the column itself the index of states would be taken for the better one.
             state = jobs.state.concat(literal_column("''"))
-            told: Select[Any] = select(state, func.count(), total).where(*mine, shown)
-            return told.group_by(literal_column("1"))
+            counted: list[ColumnElement[Any]] = [state, func.count(), total]
+            return select(*counted).where(*mine, shown).group_by(literal_column("1"))
 
 
 def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
