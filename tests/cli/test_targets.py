@@ -9,6 +9,7 @@ import pytest
 
 from dispatch_cli.local_target import LocalTarget
 from dispatch_cli.remote_target import RemoteTarget
+from dispatch_cli.servers import Servers
 from dispatch_cli.target import Form, JobQuery, Target
 from dispatch_cli.transport import Transport
 from dispatch_core import Dispatcher, JobError
@@ -23,7 +24,7 @@ def inside(dispatcher: Dispatcher) -> LocalTarget:
 
 @pytest.fixture
 def outside(server: Server) -> Iterator[RemoteTarget]:
-    target = RemoteTarget(Transport([server.url]))
+    target = RemoteTarget(Transport(Servers.parse(server.url)))
     yield target
     target.close()
 

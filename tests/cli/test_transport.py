@@ -16,6 +16,7 @@ import pytest
 
 from dispatch_cli.exits import CommandFailure, ExitCode
 from dispatch_cli.remote_target import RemoteTarget
+from dispatch_cli.servers import Servers
 from dispatch_cli.target import JobQuery
 from dispatch_cli.transport import Transport
 from dispatch_core import Dispatcher
@@ -91,7 +92,7 @@ def target() -> Iterator[Callable[..., RemoteTarget]]:
     """Open a target at some addresses; closed with the test."""
     with ExitStack() as opened:
         yield lambda *urls, timeout_s=10.0: opened.enter_context(
-            closing(RemoteTarget(Transport(urls, timeout_s=timeout_s)))
+            closing(RemoteTarget(Transport(Servers.parse(*urls), timeout_s=timeout_s)))
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import update_wrapper
 from pathlib import Path
@@ -16,6 +16,7 @@ from attrs import frozen
 from dispatch_cli.exits import CommandFailure, ExitCode
 from dispatch_cli.opening import Connection, open_target
 from dispatch_cli.parameter_types import DURATION
+from dispatch_cli.servers import Servers
 from dispatch_cli.target import Form, Target
 
 P = ParamSpec("P")
@@ -113,14 +114,14 @@ def read_key_file(path: Path) -> str:
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Remember an option that was given; nearer to the end of the line wins."""
-    if value not in (None, False):
+    if value not in (None, False, ()):
         context.meta.setdefault(_KEPT, {})[parameter.name] = value
     return value
 
 
 _OPTIONS: Final = (
-    click.option("--url", metavar="URL[,URL…]", expose_value=False, callback=_keep,
-                 help=f"The server, or several of one store to fail over to [DISPATCH_URL; {DEFAULT_URL}]."),
+    click.option("--url", metavar="URL", multiple=True, expose_value=False, callback=_keep,
+                 help=f"The server; repeat it for others of one store to fail over to [DISPATCH_URL; {DEFAULT_URL}]."),
     click.option("--database", metavar="PATH|URL", expose_value=False, callback=_keep,
                  help="Work on a local database instead of a server."),
     click.option("--api-key-file", metavar="PATH", expose_value=False, callback=_keep,
@@ -137,14 +138,19 @@ def _caller(context: click.Context) -> Caller:
     kept: Mapping[str, Any] = context.meta.get(_KEPT, {})
     if kept.get("url") and kept.get("database"):
         raise click.UsageError("--url and --database exclude each other")
-    urls = str(kept.get("url") or os.environ.get("DISPATCH_URL") or DEFAULT_URL)
     connection = Connection(
-        urls=[each.strip() for each in urls.split(",") if each.strip()] or [DEFAULT_URL],
+        servers=_servers(kept.get("url", ())),
         database=kept.get("database"),
         api_key=_api_key(kept.get("api_key_file")),
         timeout_s=kept.get("timeout", TIMEOUT_S),
     )
     return Caller(context=context, connection=connection, json=wants_json(context))
+
+
+def _servers(named: Sequence[str]) -> Servers:
+    """Those named on the command line, else by the environment, else the one that usually runs here."""
+    by_environment = os.environ.get("DISPATCH_URL", "").strip(", ")
+    return Servers.parse(*(named or [by_environment or DEFAULT_URL]))
 
 
 def _api_key(file: Path | None) -> str | None:

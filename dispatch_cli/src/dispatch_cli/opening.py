@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from attrs import field, frozen
 
+from dispatch_cli.servers import Servers
 from dispatch_cli.target import Target
 
 
@@ -13,7 +12,7 @@ from dispatch_cli.target import Target
 class Connection:
     """Which target, and how to speak to it."""
 
-    urls: Sequence[str]
+    servers: Servers
     database: str | None = None
     api_key: str | None = field(default=None, repr=False)
     timeout_s: float = 30.0
@@ -31,5 +30,5 @@ def open_target(connection: Connection, *, create: bool = False) -> Target:
     from dispatch_cli.remote_target import RemoteTarget
     from dispatch_cli.transport import Transport
 
-    transport = Transport(connection.urls, api_key=connection.api_key, timeout_s=connection.timeout_s)
+    transport = Transport(connection.servers, api_key=connection.api_key, timeout_s=connection.timeout_s)
     return RemoteTarget(transport)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 import stamina
@@ -15,14 +15,20 @@ from attrs import frozen
 
 from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
+from dispatch_cli.servers import Rota, Servers
 
 T = TypeVar("T")
 
 LINES_TYPE: Final = "application/x-ndjson"
 ATTEMPTS_MAX: Final = 6
 CONNECT_S_MAX: Final = 5.0
-RETRIED_STATUS: Final = frozenset({429, 502, 503, 504})
+ROUND_S: Final = 10.0
+TRY_S_MIN: Final = 0.5
+JITTER: Final = 1.1
+AWAY_STATUS: Final = frozenset({502, 503, 504})
+TOO_MANY: Final = 429
 DETAIL_CHARS_MAX: Final = 300
+_START: Final = "start a server with `dispatch serve`, or name one with --url or DISPATCH_URL"
 
 
 @frozen
@@ -35,36 +41,38 @@ class Answer:
 
 
 class _TryAgain(Exception):  # noqa: N818  # a signal between two functions of this module, never an error outside
-    """A failure that a repeat may cure."""
+    """A failure that a repeat may cure: at another server (``away``), or only later."""
 
-    def __init__(self, failure: CommandFailure, retry_after_s: float | None = None) -> None:
-        super().__init__(failure.message)
+    def __init__(
+        self, failure: CommandFailure, why: str, *, later_s: float | None = None, away: bool = True
+    ) -> None:
+        super().__init__(why)
         self.failure = failure
-        self.retry_after_s = retry_after_s
+        self.later_s = later_s
+        self.away = away
 
 
 class Transport:
-    """One or several addresses of the same service, used one at a time. Not thread-safe.
+    """One or several servers of the same store, used one at a time. Not thread-safe.
 
-    A call that fails for a passing reason is repeated, at the next address first if there are several,
+    A call that fails for a passing reason is repeated, at the next server first if there are several,
     until ``timeout_s`` is over. Every mutating call carries an Idempotency-Key, so a repeat changes nothing.
     """
 
-    def __init__(self, urls: Sequence[str], *, api_key: str | None = None, timeout_s: float = 30.0) -> None:
-        self._urls = [_checked(url) for url in urls]
-        self._at = 0
+    def __init__(self, servers: Servers, *, api_key: str | None = None, timeout_s: float = 30.0) -> None:
+        self._servers = servers
+        self._rota = Rota(servers)
         self._timeout_s = timeout_s
         headers = {"User-Agent": f"dispatch-cli/{__version__}", "Accept": "application/json"}
         if api_key is not None:
-            headers["Authorization"] = f"Bearer {_sendable(api_key)}"
-        # A proxy of the environment is not meant for this machine itself.
-        self._client = httpx2.Client(headers=headers, trust_env=not all(map(_is_loopback, self._urls)))
+            headers["Authorization"] = f"Bearer {sendable(api_key)}"
+        self._client = httpx2.Client(headers=headers, trust_env=not servers.local)
         stamina.instrumentation.set_on_retry_hooks(())  # by default it logs, possibly to standard output
 
     @property
     def url(self) -> str:
         """The address in use."""
-        return self._urls[self._at]
+        return self._rota.url
 
     def close(self) -> None:
         """Close the connections."""
@@ -91,11 +99,10 @@ class Transport:
         options: dict[str, Any] = {
             "headers": headers,
             "params": {name: each for name, each in (params or {}).items() if each not in (None, ())},
-            "timeout": httpx2.Timeout(budget_s / len(self._urls), connect=min(budget_s, CONNECT_S_MAX)),
         }
         if body is not None:
             options["json"] = body
-        return self._until(budget_s, lambda: self._once(method, path, options))
+        return self._until(budget_s, lambda timeout: self._once(method, path, options, timeout))
 
     def lines(self, path: str, params: Mapping[str, str | int | None]) -> Iterator[str]:
         """The lines of an answer, as they arrive. Raises CommandFailure if it does not come or is cut off.
@@ -105,9 +112,8 @@ class Transport:
         options: dict[str, Any] = {
             "headers": {"Accept": LINES_TYPE},
             "params": {name: each for name, each in params.items() if each is not None},
-            "timeout": httpx2.Timeout(self._timeout_s, connect=min(self._timeout_s, CONNECT_S_MAX)),
         }
-        response = self._until(self._timeout_s, lambda: self._opened(path, options))
+        response = self._until(self._timeout_s, lambda timeout: self._opened(path, options, timeout))
         try:
             yield from _split(response.iter_bytes())
         except httpx2.TransportError as error:
@@ -116,59 +122,94 @@ class Transport:
         finally:
             response.close()
 
-    def _opened(self, path: str, options: Mapping[str, Any]) -> httpx2.Response:
+    def _opened(self, path: str, options: Mapping[str, Any], timeout: httpx2.Timeout) -> httpx2.Response:
+        url = self.url
         try:
-            request = self._client.build_request("GET", f"{self.url}{path}", **options)
+            request = self._client.build_request("GET", f"{url}{path}", **options, timeout=timeout)
             response = self._client.send(request, stream=True)
             if not response.is_success:
                 response.read()
         except httpx2.TransportError as error:
-            raise _TryAgain(_unreachable(self.url, error)) from error
-        if not response.is_success:
-            raise self._refused(response)
+            raise _unreachable(url, error) from error
+        self._check(url, response)
         return response
 
-    def _until(self, budget_s: float, call: Callable[[], T]) -> T:
+    def _once(self, method: str, path: str, options: Mapping[str, Any], timeout: httpx2.Timeout) -> Answer:
+        url = self.url
+        try:
+            response = self._client.request(method, f"{url}{path}", **options, timeout=timeout)
+        except httpx2.TransportError as error:
+            raise _unreachable(url, error) from error
+        self._check(url, response)
+        return Answer(response.status_code, self._form(response), response.headers)
+
+    def _check(self, url: str, response: httpx2.Response) -> None:
+        """Raises what an answer other than 2xx stands for."""
+        if response.status_code in AWAY_STATUS:
+            failure = failure_of(response)
+            raise _TryAgain(failure, failure.message, later_s=retry_after_s(response))
+        self._rota.answered(url)
+        if response.status_code == TOO_MANY:
+            failure = failure_of(response)
+            raise _TryAgain(failure, failure.message, later_s=retry_after_s(response), away=False)
+        if not response.is_success:
+            raise failure_of(response)
+
+    def _until(self, budget_s: float, call: Callable[[httpx2.Timeout], T]) -> T:
+        """The first answer that is no reason to ask again. Raises CommandFailure when tries or time are used up."""
         deadline = time.monotonic() + budget_s
-        attempts = ATTEMPTS_MAX * len(self._urls)
-        failed = 0
 
         def wait(error: Exception) -> bool | float:
-            nonlocal failed
             if not isinstance(error, _TryAgain):
                 return False
-            failed += 1
-            self._at = (self._at + 1) % len(self._urls)
-            if failed % len(self._urls) != 0:
-                return 0.0  # another address has not been asked in this round
-            if error.retry_after_s is None:
-                return time.monotonic() < deadline
-            return error.retry_after_s if time.monotonic() + error.retry_after_s < deadline else False
+            wait_s = self._rota.away(self.url, str(error), error.later_s) if error.away else error.later_s
+            left_s = deadline - time.monotonic()
+            if not wait_s:
+                return left_s > 0 if wait_s is None else 0.0
+            wait_s *= random.uniform(1, JITTER)  # noqa: S311  # so that not all come back at once
+            return wait_s if wait_s < left_s else False
 
+        tries = stamina.retry_context(
+            on=wait,
+            attempts=ATTEMPTS_MAX * len(self._servers),
+            timeout=budget_s,
+            wait_initial=0.1,
+            wait_max=2.0,
+            wait_jitter=0.1,
+        )
         try:
-            for attempt in stamina.retry_context(
-                on=wait, attempts=attempts, timeout=budget_s, wait_initial=0.1, wait_max=2.0, wait_jitter=0.1
-            ):
+            for attempt in tries:
                 with attempt:
-                    return call()
+                    return call(self._timeout(deadline - time.monotonic(), attempt.num - 1))
         except _TryAgain as error:
-            raise error.failure from error.__cause__
+            raise self._given_up(error) from error.__cause__
         raise AssertionError("unreachable: an attempt returns or raises")
 
-    def _once(self, method: str, path: str, options: Mapping[str, Any]) -> Answer:
-        try:
-            response = self._client.request(method, f"{self.url}{path}", **options)
-        except httpx2.TransportError as error:
-            raise _TryAgain(_unreachable(self.url, error)) from error
-        if response.is_success:
-            return Answer(response.status_code, self._form(response), response.headers)
-        raise self._refused(response)
+    def _timeout(self, left_s: float, failed: int) -> httpx2.Timeout:
+        """How long one try may take: all that is left, or a share of it while others have not been asked.
 
-    def _refused(self, response: httpx2.Response) -> Exception:
-        failure = failure_of(response)
-        if response.status_code in RETRIED_STATUS:
-            return _TryAgain(failure, _retry_after_s(response))
-        return failure
+        One that hangs costs 10 s in the first round and twice as much in each that follows, so what only takes its
+        time gets it in the end.
+        """
+        count = len(self._servers)
+        round_, position = divmod(failed, count)
+        share_s = left_s if count == 1 else min(left_s / (count - position), ROUND_S * 2**round_)
+        share_s = max(share_s, TRY_S_MIN)
+        return httpx2.Timeout(share_s, connect=min(share_s, CONNECT_S_MAX))
+
+    def _given_up(self, last: _TryAgain) -> CommandFailure:
+        """The last failure; of several servers, what each of them failed with."""
+        if len(self._servers) == 1 or not last.away:
+            return last.failure
+        told = "; ".join(f"{url}: {why}" for url, why in self._rota.reasons())
+        message = f"none of {len(self._servers)} servers can be asked: {told}"
+        return CommandFailure(
+            "unreachable",
+            message,
+            exit_code=ExitCode.UNAVAILABLE,
+            request_id=last.failure.request_id,
+            hint=_START,
+        )
 
     def _form(self, response: httpx2.Response) -> Any:
         if not response.content:
@@ -227,43 +268,24 @@ def segment(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def _unreachable(url: str, error: httpx2.TransportError) -> CommandFailure:
+def _unreachable(url: str, error: httpx2.TransportError) -> _TryAgain:
     why = "no answer in time" if isinstance(error, httpx2.TimeoutException) else str(error)
-    return CommandFailure(
-        "unreachable",
-        f"cannot reach {url}: {why}",
-        exit_code=ExitCode.UNAVAILABLE,
-        hint="start a server with `dispatch serve`, or name one with --url or DISPATCH_URL",
+    why = why or type(error).__name__
+    failure = CommandFailure(
+        "unreachable", f"cannot reach {url}: {why}", exit_code=ExitCode.UNAVAILABLE, hint=_START
     )
+    return _TryAgain(failure, why)
 
 
-def _retry_after_s(response: httpx2.Response) -> float | None:
+def retry_after_s(response: httpx2.Response) -> float | None:
+    """In how many seconds the server asks to come back; None if it does not say."""
     told = response.headers.get("Retry-After", "")
     return float(told) if told.isascii() and told.isdigit() and len(told) < 7 else None
 
 
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        message = f"{url!r} is not the address of a server; write for example http://127.0.0.1:8080"
-        raise CommandFailure("invalid-url", message, exit_code=ExitCode.USAGE)
-    return url.rstrip("/")
-
-
-def _sendable(api_key: str) -> str:
+def sendable(api_key: str) -> str:
+    """The key, if a header can carry it. Raises CommandFailure."""
     if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key and api_key):
         message = "the API key must be printable ASCII without spaces around it"
         raise CommandFailure("invalid-key", message, exit_code=ExitCode.USAGE)
     return api_key
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,11 +1,8 @@
-"""A real server that tests can stop and start again, and a proxy that loses replies."""
+"""A real server that tests can stop and start again."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,46 +127,3 @@ def descendants(pid: int) -> list[int]:
 def ffmpegs() -> list[int]:
     """What the agents of this process have started."""
     return descendants(os.getpid())
-
-
-class LossyProxy:
-    """Forwards TCP to a server; swallows as many grants as it is told to, and cuts their connections."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.grants_to_lose = 0
-        self.lost: list[bytes] = []
-        self._open = True
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._open = False
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while self._open:
-            try:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
-            except OSError:
-                return
-            threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
-        try:
-            while data := source.recv(65_536):
-                if answers and self.grants_to_lose and b"\r\nLocation: /jobs/" in data:
-                    self.grants_to_lose -= 1
-                    self.lost.append(data)
-                    break
-                sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for each in (source, sink):
-                with contextlib.suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-                each.close()

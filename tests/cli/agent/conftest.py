@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +21,7 @@ from dispatch_cli.agent.offering import Wishes, profile_of
 from dispatch_cli.agent.runners import TranscodeRunner
 from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.media import make_clip
+from dispatch_cli.servers import Servers
 from tests.cli.agent.backend import Backend, descendants
 
 PROGRAM = [sys.executable, "-c", "from dispatch_cli.main import main; main()"]
@@ -101,7 +102,7 @@ def start_agent(tmp_path: Path) -> Iterator[StartAgent]:
         log_file: TextIO = stack.enter_context((tmp_path / "agents.log").open("a", encoding="utf-8"))
 
         def start(
-            url: str,
+            urls: str | Sequence[str],
             engine_id: str = "e1",
             *,
             slots: int = 1,
@@ -109,7 +110,8 @@ def start_agent(tmp_path: Path) -> Iterator[StartAgent]:
             wait_s: float = 1.0,
         ) -> RunningAgent:
             log = make_log("json", log_file).bind(engine=engine_id)
-            client = stack.enter_context(closing(Client([url], api_key=None, log=log)))
+            servers = Servers.parse(*([urls] if isinstance(urls, str) else urls))
+            client = stack.enter_context(closing(Client(servers, api_key=None, log=log)))
             runner = TranscodeRunner(ffmpeg=ffmpeg, coders=coders, scratch=tmp_path)
             profile = profile_of(facts, Wishes(slots=slots, facts={}), [], coders)
             offer = Offer(engine_id=engine_id, profile=profile, slots=slots, runners={runner.kind: runner})

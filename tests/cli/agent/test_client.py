@@ -16,6 +16,7 @@ from dispatch_cli.agent.hand import Hand
 from dispatch_cli.agent.logs import make_log
 from dispatch_cli.agent.session import Session
 from dispatch_cli.exits import CommandFailure, ExitCode
+from dispatch_cli.servers import Servers
 
 Answers = list[tuple[int, dict[str, str]]]
 
@@ -57,7 +58,7 @@ def connect() -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
     def connect(*urls: str) -> Client:
-        clients.append(Client(urls, api_key="k" * 16, log=make_log("text", StringIO())))
+        clients.append(Client(Servers.parse(*urls), api_key="k" * 16, log=make_log("text", StringIO())))
         return clients[-1]
 
     yield connect

@@ -11,26 +11,26 @@ import pytest
 from dispatch_cli.engine.media import verify_decodes
 from dispatch_cli.exits import CommandFailure
 from dispatch_core import GiveBack, JobState
-from tests.cli.agent.backend import SLOW, Backend, LossyProxy, await_that, ffmpegs
+from tests.cli.agent.backend import SLOW, Backend, await_that, ffmpegs
 from tests.cli.agent.conftest import StartAgent
+from tests.support.relay import Relay
 
 
 @pytest.fixture
-def proxy(backend: Backend) -> Iterator[LossyProxy]:
-    proxy = LossyProxy(backend.port)
-    yield proxy
-    proxy.close()
+def relay(backend: Backend) -> Iterator[Relay]:
+    with Relay(backend.port) as relay:
+        yield relay
 
 
 def test_a_lost_grant_is_fetched_again(
-    backend: Backend, start_agent: StartAgent, proxy: LossyProxy, clip: Path, tmp_path: Path
+    backend: Backend, start_agent: StartAgent, relay: Relay, clip: Path, tmp_path: Path
 ) -> None:
     """When the reply to a claim is cut off, the repeat brings the same lease: one attempt, not two."""
-    proxy.grants_to_lose = 2
+    relay.lose(2, b"\r\nLocation: /jobs/")
     job_id = backend.submit(clip, tmp_path / "out.mp4")
-    start_agent(proxy.url)
+    start_agent(relay.url)
     backend.await_state(job_id, JobState.COMPLETED)
-    assert len(proxy.lost) == 2
+    assert len(relay.lost) == 2
     assert backend.outcomes(job_id) == ["completed"]
 
 

@@ -16,6 +16,7 @@ import pytest
 from dispatch_cli.agent.client import Client
 from dispatch_cli.agent.engine_agent import EngineAgent, Offer
 from dispatch_cli.agent.logs import make_log
+from dispatch_cli.servers import Servers
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -57,7 +58,7 @@ def test_a_signal_is_heard_while_its_event_is_locked(
     """An agent that waits for its server ends by the first signal in order, by a second at once, and never hangs."""
     log = make_log("json", io.StringIO())
     offer = Offer(engine_id="e1", profile={}, slots=1, runners={})
-    with closing(Client([NOBODY], api_key=None, log=log)) as client:
+    with closing(Client(Servers.parse(NOBODY), api_key=None, log=log)) as client:
         agent = EngineAgent(offer, client, log, drain_grace_s=1.0)
         with raised_under_the_lock(*numbers) as to_come:
             ended = agent.run()

@@ -16,7 +16,8 @@ from dispatch_cli.agent.session import Session, give_back
 from dispatch_cli.exits import CommandFailure
 
 WAIT_S: Final = 20.0
-ANSWER_MARGIN_S: Final = 10.0
+WAIT_SEVERAL_S: Final = 5.0
+"""With several servers, so that one that hangs is noticed within 10 s."""
 IDLE_S: Final = 0.25
 EARLY_S: Final = 1.0
 """A "nothing" that comes sooner than this was not waited for: the server had no room for one more who waits."""
@@ -109,10 +110,8 @@ class Claimer:
                 "session": self._session.id,
                 "wait": f"{wait_s:g}",
             }
-            timeout_s = wait_s + ANSWER_MARGIN_S
-            form = self._client.call(
-                "POST", "/queue/next_job", params=params, key=key, timeout_s=timeout_s
-            ).form
+            answer = self._client.call("POST", "/queue/next_job", params=params, key=key, wait_s=wait_s)
+            form = answer.form
             return None if form is None else lease_from_form(form)
 
         return patiently(claim, hurry=self._leaving, patience_s=float("inf"))

@@ -5,21 +5,23 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 
 from dispatch_cli import __version__
 from dispatch_cli.agent.logs import Log
 from dispatch_cli.exits import CommandFailure, ExitCode
-from dispatch_cli.transport import Answer, failure_of, segment
-from dispatch_http.settings import is_loopback
+from dispatch_cli.servers import Rota, Servers
+from dispatch_cli.transport import TOO_MANY, Answer, failure_of, retry_after_s, segment, sendable
 
 T = TypeVar("T")
 
 CALL_S: Final = 10.0
+CALL_SEVERAL_S: Final = 5.0
+"""With several servers: a repeat at the next one costs less than the wait for one that is frozen."""
+BRIEF_S: Final = 5.0
 CONNECT_S: Final = 3.0
 PAUSE_FIRST_S: Final = 0.1
 PAUSE_MAX_S: Final = 10.0
@@ -29,7 +31,10 @@ LOST: Final = frozenset({"lease-lost", "unknown-job"})
 
 
 class AwayError(Exception):
-    """No answer, or one that says to come back later. A repeat with the same key is safe."""
+    """No answer, or one that says to come back later. A repeat with the same key is safe.
+
+    ``retry_after_s`` is how long to wait before it: 0 if another server has not been asked yet, None if nobody said.
+    """
 
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
         super().__init__(why)
@@ -37,23 +42,23 @@ class AwayError(Exception):
 
 
 class Client:
-    """One or several addresses of the same service, asked in turn. Thread-safe.
+    """One or several servers of the same store: one is kept to until it fails, then comes the next. Thread-safe.
 
     Unlike the transport of the commands it never waits by itself: what an engine does meanwhile, and when it
     gives up, differs from call to call.
     """
 
-    def __init__(self, urls: Sequence[str], *, api_key: str | None, log: Log) -> None:
-        self._urls = [url.rstrip("/") for url in urls]
-        self._at = 0
+    def __init__(
+        self, servers: Servers, *, api_key: str | None, log: Log, call_s: float | None = None
+    ) -> None:
+        self._call_s = call_s or (CALL_S if len(servers) == 1 else CALL_SEVERAL_S)
+        self._rota = Rota(servers)
         self._log = log
         self._away_since: float | None = None
         headers = {"User-Agent": f"dispatch-engine/{__version__}", "Accept": "application/json"}
         if api_key is not None:
-            headers["Authorization"] = f"Bearer {api_key}"
-        # A proxy of the environment is not meant for this machine itself.
-        local = all(is_loopback(urlsplit(url).hostname or "") for url in self._urls)
-        self._http = httpx2.Client(headers=headers, trust_env=not local)
+            headers["Authorization"] = f"Bearer {sendable(api_key)}"
+        self._http = httpx2.Client(headers=headers, trust_env=not servers.local)
 
     def close(self) -> None:
         """Close the connections."""
@@ -67,10 +72,15 @@ class Client:
         body: Mapping[str, object] | None = None,
         params: Mapping[str, str] | None = None,
         key: str | None = None,
-        timeout_s: float = CALL_S,
+        wait_s: float = 0.0,
+        brief: bool = False,
     ) -> Answer:
-        """One try. Raises AwayError if a later one may succeed, CommandFailure if the server refuses."""
-        url = self._urls[self._at % len(self._urls)]
+        """One try. Raises AwayError if a later one may succeed, CommandFailure if the server refuses.
+
+        The server may take ``wait_s`` longer. A call that is made anew soon anyhow is ``brief``.
+        """
+        url = self._rota.url
+        timeout_s = wait_s + (min(BRIEF_S, self._call_s) if brief else self._call_s)
         options: dict[str, Any] = {
             "params": params or {},
             "headers": {} if key is None else {"Idempotency-Key": key},
@@ -80,15 +90,13 @@ class Client:
             options["json"] = body
         try:
             response = self._http.request(method, url + path, **options)
-            if not (response.status_code == 429 or response.status_code >= 500):
-                return self._answer(response)
-            away = AwayError(failure_of(response).message, _retry_after_s(response))
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
             raise CommandFailure("invalid-url", f"{url}: {error}", exit_code=ExitCode.USAGE) from None
         except httpx2.TransportError as error:
-            away = AwayError(f"{url}: {str(error) or type(error).__name__}")
-        self._is_away(away)
-        raise away
+            raise self._away(url, str(error) or type(error).__name__) from error
+        if response.status_code >= 500:
+            raise self._away(url, failure_of(response).message, retry_after_s(response))
+        return self._answer(url, response)
 
     def insist(
         self,
@@ -115,10 +123,13 @@ class Client:
 
         return patiently(attempt, hurry=hurry, patience_s=patience_s)
 
-    def _answer(self, response: httpx2.Response) -> Answer:
+    def _answer(self, url: str, response: httpx2.Response) -> Answer:
+        self._rota.answered(url)
         if self._away_since is not None:
-            self._log.info("server is back", after_s=round(time.monotonic() - self._away_since, 1))
+            self._log.info("server is back", url=url, after_s=round(time.monotonic() - self._away_since, 1))
             self._away_since = None
+        if response.status_code == TOO_MANY:  # no other server of this store would say otherwise
+            raise AwayError(failure_of(response).message, retry_after_s(response))
         if not response.is_success:
             raise failure_of(response)
         try:
@@ -128,11 +139,12 @@ class Client:
         except ValueError:
             raise AwayError("the answer is no JSON: is this a Dispatch server?") from None
 
-    def _is_away(self, away: AwayError) -> None:
-        self._at += 1
+    def _away(self, url: str, why: str, later_s: float | None = None) -> AwayError:
+        wait_s = self._rota.away(url, why, later_s)
         if self._away_since is None:
             self._away_since = time.monotonic()
-            self._log.warning("server is away, going on meanwhile", reason=str(away))
+            self._log.warning("server is away, going on meanwhile", url=url, reason=why)
+        return AwayError(f"{url}: {why}", wait_s)
 
 
 class BackOff:
@@ -144,6 +156,8 @@ class BackOff:
 
     def pause_s(self, retry_after_s: float | None = None) -> float:
         """How long to wait now."""
+        if retry_after_s == 0:
+            return 0.0
         own_s, self._next_s = self._next_s, min(self._next_s * 2, self._most_s)
         if retry_after_s is not None:
             return min(retry_after_s, RETRY_AFTER_MAX_S) * random.uniform(1, 1.5)  # noqa: S311  # jitter
@@ -157,7 +171,7 @@ class BackOff:
 def patiently(call: Callable[[], T], *, hurry: threading.Event, patience_s: float) -> T:
     """Repeat what raises AwayError, with pauses, until it does not or the patience is over.
 
-    ``hurry`` ends a pause; one more try follows, whose AwayError is raised.
+    ``hurry`` ends a pause; one more try follows at every server, and the last AwayError is raised.
     """
     deadline = time.monotonic() + patience_s
     back_off = BackOff()
@@ -166,7 +180,7 @@ def patiently(call: Callable[[], T], *, hurry: threading.Event, patience_s: floa
         try:
             return call()
         except AwayError as away:
-            if last:
+            if last and away.retry_after_s != 0:
                 raise
             hurry.wait(min(back_off.pause_s(away.retry_after_s), max(deadline - time.monotonic(), 0)))
 
@@ -179,8 +193,3 @@ def job_path(job_id: str, verb: str) -> str:
 def engine_path(engine_id: str, verb: str = "") -> str:
     """The path of an engine, or of something about it."""
     return f"/engines/{segment(engine_id)}" + (f"/{verb}" if verb else "")
-
-
-def _retry_after_s(response: httpx2.Response) -> float | None:
-    told = response.headers.get("Retry-After", "")
-    return float(told) if told.isascii() and told.isdigit() and len(told) < 7 else None

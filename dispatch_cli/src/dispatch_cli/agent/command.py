@@ -61,6 +61,7 @@ def _wishes(*, max_size_mb: float | None, **others: Any) -> Wishes:
 @calling
 @examples(
     "dispatch engine run --url http://dispatch.example:8080 --id studio-1",
+    "dispatch engine run --url http://a.example:8080 --url http://b.example:8080",
     "dispatch engine run --slots 2 --codec h264 --codec hevc --fact tag=indoors",
 )
 def run_command(
@@ -90,7 +91,7 @@ def run_command(
         raise CommandFailure("invalid-command", message, exit_code=ExitCode.USAGE)
     start = Start(
         engine_id=engine_id,
-        urls=caller.connection.urls,
+        servers=caller.connection.servers,
         api_key=caller.connection.api_key,
         wishes=_wishes(**wishes),
         work_dir=work_dir or Path(tempfile.gettempdir()),

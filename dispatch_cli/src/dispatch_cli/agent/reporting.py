@@ -13,7 +13,6 @@ from dispatch_cli.agent.work import Work
 from dispatch_cli.exits import CommandFailure
 
 PERIOD_S: Final = 1.0
-CALL_S: Final = 5.0
 
 
 class Reporter:
@@ -56,9 +55,8 @@ class Reporter:
         if news.speed is not None:
             body["speed"] = news.speed
         try:
-            answer = self._client.call(
-                "PUT", job_path(work.lease.job_id, "progress"), body=body, timeout_s=CALL_S
-            )
+            path = job_path(work.lease.job_id, "progress")
+            answer = self._client.call("PUT", path, body=body, brief=True)
         except CommandFailure as failure:
             if failure.code in LOST:
                 work.stop("lost")

@@ -15,7 +15,6 @@ from dispatch_cli.agent.logs import Log
 from dispatch_cli.exits import CommandFailure, ExitCode
 
 FIRST_BEAT_S: Final = 1.0
-BEAT_CALL_S: Final = 5.0
 LEAVE_S: Final = 3.0
 PERIOD_S_MIN: Final = 0.05
 SETTLE_S: Final = 2.0
@@ -56,9 +55,8 @@ class Session:
         if disk_free_bytes is not None:
             body["disk_free_bytes"] = disk_free_bytes
         try:
-            answer = self._client.call(
-                "POST", engine_path(self.engine_id, "heartbeat"), body=body, timeout_s=BEAT_CALL_S
-            )
+            path = engine_path(self.engine_id, "heartbeat")
+            answer = self._client.call("POST", path, body=body, brief=True)
         except CommandFailure as failure:
             self.mend(failure)
             raise
@@ -88,12 +86,14 @@ class Session:
         """Deregister, if the server can be reached now and nobody else has taken our place."""
         until = time.monotonic() + LEAVE_S
         hurry = threading.Event()
+        key = secrets.token_urlsafe(18)
 
         def left() -> None:
             # Deregistering names no session, so make sure first that it is still ours that would end.
-            self.beat((), None)
+            if not self._left:
+                self.beat((), None)
             self._left = True
-            self._client.call("DELETE", engine_path(self.engine_id), timeout_s=LEAVE_S)
+            self._client.call("DELETE", engine_path(self.engine_id), key=key, brief=True)
 
         try:
             patiently(left, hurry=hurry, patience_s=until - time.monotonic())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from attrs import field, frozen
 
+from dispatch_cli.agent.claiming import WAIT_S, WAIT_SEVERAL_S
 from dispatch_cli.agent.client import Client
 from dispatch_cli.agent.engine_agent import EngineAgent, Offer
 from dispatch_cli.agent.logs import Log, LogFormat, make_log
@@ -16,7 +16,7 @@ from dispatch_cli.agent.runners import TranscodeRunner, clear_scratch, free_byte
 from dispatch_cli.engine.failures import TranscodeError
 from dispatch_cli.engine.ffmpeg import list_encoders, locate, probe
 from dispatch_cli.exits import CommandFailure, ExitCode
-from dispatch_cli.transport import Transport
+from dispatch_cli.servers import Servers
 
 
 @frozen(kw_only=True)
@@ -24,7 +24,7 @@ class Start:
     """Everything the command line says about an engine. Remote sources go into a folder of its own in ``work_dir``."""
 
     engine_id: str
-    urls: Sequence[str]
+    servers: Servers
     api_key: str | None = field(default=None, repr=False)
     wishes: Wishes
     work_dir: Path
@@ -37,12 +37,11 @@ class Start:
 def run(start: Start) -> int:
     """Be an engine until told to stop; the exit status. Raises CommandFailure."""
     log = make_log(start.log_format)
-    # The transport of the commands refuses an address or a key with which no call could ever succeed.
-    Transport(start.urls, api_key=start.api_key).close()
-    offer = look(start, log)
-    client = Client(start.urls, api_key=start.api_key, log=log)
+    client = Client(start.servers, api_key=start.api_key, log=log)
+    wait_s = WAIT_S if len(start.servers) == 1 else WAIT_SEVERAL_S
     try:
-        return EngineAgent(offer, client, log, drain_grace_s=start.drain_grace_s).run()
+        offer = look(start, log)
+        return EngineAgent(offer, client, log, drain_grace_s=start.drain_grace_s, wait_s=wait_s).run()
     finally:
         client.close()
 

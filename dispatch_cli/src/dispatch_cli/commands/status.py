@@ -26,7 +26,7 @@ def status(caller: Caller) -> None:
     def people() -> None:
         from dispatch_cli.render.engines import show_status
 
-        show_status(told, caller.connection.database or ", ".join(caller.connection.urls))
+        show_status(told, caller.connection.database or str(caller.connection.servers))
 
     caller.tell(told, people)
     if not told["identity_holds"]:

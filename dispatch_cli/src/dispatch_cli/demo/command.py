@@ -88,6 +88,7 @@ def _perform(
     from dispatch_cli.demo.stage import Stage
     from dispatch_cli.demo.summary import summarise
     from dispatch_cli.opening import Connection, open_target
+    from dispatch_cli.servers import Servers
 
     outputs = folder / "outputs"
     outputs.mkdir()
@@ -100,7 +101,7 @@ def _perform(
         screen.say(f"A server listens at {url}, its database is {folder / 'dispatch.db'}.")
         for cast in ENGINES:
             screen.say(f"Engine {cast.id}: {cast.says}.")
-        target = resources.enter_context(closing(open_target(Connection(urls=[url]))))
+        target = resources.enter_context(closing(open_target(Connection(servers=Servers.parse(url)))))
         played = Play(stage, target, screen, limit_s=limit_s).run(parts, outputs, url)
         summary = summarise(played, target, ffmpeg)
     if as_json:
