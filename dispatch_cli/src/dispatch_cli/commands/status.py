@@ -14,6 +14,7 @@ from dispatch_cli.exits import negative
 @examples(
     "dispatch status",
     "dispatch status --json",
+    "dispatch status --url http://a.example:8080 --url http://b.example:8080",
 )
 def status(caller: Caller) -> None:
     """Count jobs and engines.
