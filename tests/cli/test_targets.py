@@ -120,7 +120,7 @@ def test_a_database_and_a_server_exclude_each_other(program: Program) -> None:
     program("status", "--url", "http://127.0.0.1:1", "--database", "jobs.db", exit_code=2)
 
 
-@pytest.mark.parametrize("url", ["postgresql://db/dispatch", "mysql://db/dispatch"])
+@pytest.mark.parametrize("url", ["oracle://db/dispatch", "mysql://db/dispatch"])
 def test_a_database_we_do_not_know_is_invalid(url: str, program: Program) -> None:
     """The core's words about a store it cannot open reach the user."""
     assert "sqlite" in program("--database", url, "status", exit_code=5).stderr
