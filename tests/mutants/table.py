@@ -25,6 +25,7 @@ LEARNED = "tests/core/shell/test_learned_limits.py"
 BREAKER, QUARANTINE = "tests/core/kernel/test_quarantine.py", "tests/core/shell/test_quarantine.py"
 LADDER = "tests/core/kernel/test_ladder.py"
 BATCHES = "tests/http/test_batches.py"
+MODES, CAMPAIGNS = "tests/core/scheduling/test_own_modes.py", "tests/core/shell/test_campaigns.py"
 LAWS = "tests/core/storage/test_laws.py"
 SIMULATION = "dispatch_core/simulation"
 SIMULATE, WHAT_IF = "tests/simulation/test_simulate.py", "tests/simulation/test_what_if.py"
@@ -88,6 +89,18 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("no bound on engines that are slow", f"{KERNEL}/scheduling/policy.py",
            "min(job.ready.order_key + round(max(regret, 0.0)), latest)", "job.ready.order_key + round(max(regret, 0.0))",
            (OVERTAKING,)),
+    Mutant("makespan jobs overtake without a bound", f"{KERNEL}/scheduling/policy.py",
+           "job.created_us + max(round(self.cap_s * SECOND_US) - prospects.best_us, 0)",
+           "job.created_us - prospects.best_us", (MODES,)),
+    Mutant("a job's own mode leaves its band", f"{KERNEL}/scheduling/modes.py",
+           "return ready if ready.band == band else attrs.evolve(ready, band=band)", "return ready", (MODES,)),
+    Mutant("modes place and forget", f"{KERNEL}/scheduling/modes.py",
+           "return self._of(job).lateness(job, estimate)", "return self._policies[None].lateness(job, estimate)",
+           (MODES,)),
+    Mutant("a campaign counts deleted jobs", "dispatch_core/storage/indexes.py",
+           "if job.deleted_us is None:\n                cell", "if job:\n                cell", (CAMPAIGNS,)),
+    Mutant("a campaign is every tenant's", "dispatch_core/storage/sql/statements.py",
+           'mine = (jobs.tenant == bindparam("tenant"), jobs.campaign', "mine = (jobs.campaign == jobs.campaign, jobs.campaign", (CAMPAIGNS,)),
     Mutant("estimates forget the benchmark", f"{KERNEL}/scheduling/rates.py",
            "prior = log(base) + fleet.total", "prior = log(nominal_us) + fleet.total", (RATES,)),
     Mutant("a straggler condemns its engine", f"{KERNEL}/scheduling/rates.py",

@@ -77,25 +77,34 @@ def place(policy: ModesPolicy, spec: JobSpec, best_us: int) -> Ready:
 
 
 @given(
-    mode=st.sampled_from(MODES), priority=st.integers(-100, 100), best=LENGTHS, routes=ROUTES, push=LENGTHS,
-    here=LENGTHS, hard=st.booleans(),
+    server=st.sampled_from(MODES), own=st.none() | st.sampled_from(JOB_MODES), priority=st.integers(-100, 100),
+    best=LENGTHS, routes=ROUTES, push=LENGTHS, here=LENGTHS, hard=st.booleans(),
 )  # fmt: skip
-def test_a_job_without_a_mode_is_where_it_would_be_without_modes(
-    mode: str, priority: int, best: int, routes: list[Route], push: int, here: int, hard: bool
+def test_a_job_is_as_the_policy_of_its_mode_alone_would_have_it(
+    server: str,
+    own: str | None,
+    priority: int,
+    best: int,
+    routes: list[Route],
+    push: int,
+    here: int,
+    hard: bool,
 ) -> None:
-    """Place, lateness and what is left to others: all are those of the server's mode alone."""
+    """Place, lateness and what is left to others, bands apart; without a mode of its own those of the server's."""
     due = Deadline(at_us=NOW + best, hard=True) if hard else None
-    spec = a_backup(priority=priority, deadline=due)
+    spec = a_backup(own, priority=priority, deadline=due)
     prospects = Prospects(best_us=best, routes=routes, push_us=push)
-    modes, plain = ModesPolicy(mode=mode, flow=FLOW), policy_of(mode, FLOW)
+    modes, plain = ModesPolicy(mode=server, flow=FLOW), policy_of(own or server, FLOW)
     job = placed(modes, spec, prospects)
-    assert job.ready == plain.place(job, CLASSIFIER.of(job), prospects)
+    assert job.ready is not None
+    expected = plain.place(job, CLASSIFIER.of(job), prospects)
+    assert job.ready == (expected if own is None else attrs.evolve(expected, band=job.ready.band))
     estimate = Estimate(max(here, best), best)
     assert modes.lateness(job, estimate) == plain.lateness(job, estimate)
     assert [modes.leaves(job, here, each) for each in routes] == [
         plain.leaves(job, here, each) for each in routes
     ]
-    assert modes.own_mode(job) is None
+    assert modes.own_mode(job) == (None if own == server else own)
 
 
 @pytest.mark.parametrize("server", MODES)

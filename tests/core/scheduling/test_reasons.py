@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from dispatch_core import (
+    JOB_MODES,
     Benchmark,
     Dispatcher,
     EngineAnswer,
@@ -110,6 +111,7 @@ class Town:
             requirements=tuple(self.random.sample(TERMS, self.some(0, 0, 1, 2))),
             pool=self.some(None, None, "nas"),
             hold=self.some(True, *[False] * 7),
+            mode=self.some(None, None, *JOB_MODES),
         )
 
     def live(self) -> None:
@@ -185,10 +187,8 @@ class Town:
     def free(self, engine_id: str) -> None:
         """The engine gives back what it runs, and nobody wants that any more."""
         for lease in self.leases:
-            if (
-                lease.engine_id == engine_id
-                and self.dispatcher.job(lease.job.id).live_attempt == lease.attempt
-            ):
+            job = self.dispatcher.job(lease.job.id)
+            if lease.engine_id == engine_id and (job.state, job.live_attempt) == ("assigned", lease.attempt):
                 self.dispatcher.give_back(lease)
                 self.dispatcher.cancel(lease.job.id)
 

@@ -48,6 +48,12 @@ def test_a_campaign_is_there_while_one_of_its_jobs_is(make_dispatcher: MakeDispa
     for name, acting in (("nothing", dispatcher), (FILMS, dispatcher.acting(Context(tenant="other")))):
         with pytest.raises(UnknownCampaignError, match=name):
             acting.campaigns.progress(name)
+    theirs = dispatcher.acting(Context(tenant="other"))
+    theirs.submit_many([spec(campaign=FILMS), spec(campaign=FILMS)])
+    assert [each.campaigns.progress(FILMS).open for each in (dispatcher, theirs)] == [1, 2]
+    gone = theirs.submit(spec(campaign=FILMS))
+    theirs.delete(theirs.cancel(gone.id).id)
+    assert sum(theirs.campaigns.progress(FILMS).jobs.values()) == 2
     dispatcher.delete(dispatcher.cancel(job.id).id)
     with pytest.raises(UnknownCampaignError):
         dispatcher.campaigns.progress(FILMS)
