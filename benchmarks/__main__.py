@@ -21,6 +21,7 @@ SUITES = {
     "startup": "benchmarks.startup",
     "classes": "benchmarks.classes",
     "backlog": "benchmarks.backlog",
+    "http": "benchmarks.http.suite",
     "commit": "benchmarks.commit",
     "explain": "benchmarks.explain",
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import falcon
 
 from dispatch_core import Dispatcher, DispatchError
 from dispatch_http import problems
-from dispatch_http.admission import Admission, Gate
+from dispatch_http.admission import Admission, AlwaysServed, Gate
 from dispatch_http.auth import Auth
 from dispatch_http.backing_up import Backups
 from dispatch_http.desk import Desk
@@ -78,7 +78,7 @@ def create_app(
             Hygiene(),
             Admission(gate),
             auth,
-            Requests(settings, exempt=[route.path for route in table if route.path not in present]),
+            Requests(settings, exempt=_unlimited(table, present)),
             Ids(desk),
         ],
     )
@@ -91,6 +91,13 @@ def create_app(
         app.add_route(route.path, route.resource)
     _handle_errors(app, log)
     return app
+
+
+def _unlimited(table: Sequence[Route], present: Collection[str]) -> list[str]:
+    """The paths that callers may ask for as often as they like."""
+    return [
+        route.path for route in table if route.path not in present or isinstance(route.resource, AlwaysServed)
+    ]
 
 
 def _handle_errors(app: DispatchApp, log: Log) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+
 import falcon
 
 from dispatch_core import (
+    DispatchError,
     UnknownEngineError,
     UnknownJobError,
     UnknownKeyError,
@@ -30,21 +34,33 @@ class Ids:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
         """Check the ids in the path, before the resource sees them."""
-        if not JOB_ID.fullmatch(params.get("job_id", "x")):
-            raise UnknownJobError("no job has such an id: ids have 1 to 64 of a-z, 0-9 and -")
-        if not ENGINE_ID.fullmatch(params.get("engine_id", "x")):
-            raise UnknownEngineError("no engine has such an id: ids have 1 to 100 letters, digits and . _ -")
-        if not KEY_ID.fullmatch(params.get("key_id", "x")):
-            raise UnknownKeyError("no key has such an id: ids have 1 to 64 of a-z, 0-9 and -")
-        if not POOL_ID.fullmatch(params.get("pool_id", "x")):
-            raise UnknownPoolError("no pool has such an id: ids have 1 to 64 letters, digits and . _ -")
-        if not LIMIT_KEY.fullmatch(params.get("limit_key", "x")):
-            raise UnknownLimitError(
-                "no limit has such a key: keys have 1 to 120 letters, digits and . _ : @ -"
-            )
-        if not WINDOW_ID.fullmatch(params.get("window_id", "x")):
-            raise UnknownWindowError("no window has such an id: ids have 1 to 64 of a-z, 0-9 and -")
-        if not ATTEMPT.fullmatch(params.get("number", "1")):
-            raise Refusal("unknown-attempt", "attempts are numbered from 1")
+        for name, text in params.items():
+            pattern, refused = _NAMES[name]
+            if not pattern.fullmatch(text):
+                raise refused()
         if "job_id" in params:
             params["job_id"] = self._desk.asking(req).resolve_job_id(params["job_id"])
+
+
+_Refused = Callable[[], DispatchError | Refusal]
+_ID = "ids have 1 to 64 of a-z, 0-9 and -"
+_NAMES: Mapping[str, tuple[re.Pattern[str], _Refused]] = {
+    "job_id": (JOB_ID, lambda: UnknownJobError(f"no job has such an id: {_ID}")),
+    "engine_id": (
+        ENGINE_ID,
+        lambda: UnknownEngineError("no engine has such an id: ids have 1 to 100 letters, digits and . _ -"),
+    ),
+    "key_id": (KEY_ID, lambda: UnknownKeyError(f"no key has such an id: {_ID}")),
+    "pool_id": (
+        POOL_ID,
+        lambda: UnknownPoolError("no pool has such an id: ids have 1 to 64 letters, digits and . _ -"),
+    ),
+    "limit_key": (
+        LIMIT_KEY,
+        lambda: UnknownLimitError(
+            "no limit has such a key: keys have 1 to 120 letters, digits and . _ : @ -"
+        ),
+    ),
+    "window_id": (WINDOW_ID, lambda: UnknownWindowError(f"no window has such an id: {_ID}")),
+    "number": (ATTEMPT, lambda: Refusal("unknown-attempt", "attempts are numbered from 1")),
+}

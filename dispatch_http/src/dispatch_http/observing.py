@@ -91,13 +91,18 @@ class Metrics:
             ["method", "route", "status"],
             registry=self._registry,
         )
+        self._timers: dict[tuple[str, str, str], Histogram] = {}
         self._problems = Counter(
             "dispatch_http_problems", "Refused requests by problem code.", ["code"], registry=self._registry
         )
 
     def observe(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
         """Count one answer. All labels come from finite sets: no caller can make more."""
-        self._seconds.labels(method, route, f"{status // 100}xx").observe(seconds)
+        kind = method, route, f"{status // 100}xx"
+        timer = self._timers.get(kind)
+        if timer is None:
+            timer = self._timers[kind] = self._seconds.labels(*kind)
+        timer.observe(seconds)
         if problem is not None:
             self._problems.labels(problem).inc()
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 
 import falcon
 
-from dispatch_http.admission import AlwaysServed
 from dispatch_http.problems import Refusal
 from dispatch_http.settings import HttpSettings
 
@@ -66,7 +65,7 @@ def failures_of(settings: HttpSettings) -> Rate:
 class Requests:
     """Middleware, after the check of keys: limits the requests of each key, and of each address without one.
 
-    Health and version are not limited, nor is the older fleet (``exempt`` are its paths), which repeats
+    Not limited are the ``exempt`` paths: health and version, and those of the older fleet, which repeats
     nothing: a report of its engines that is refused is lost. Nor are callers on this machine without keys.
     """
 
@@ -79,9 +78,8 @@ class Requests:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
     ) -> None:
         """Count the request. Raises Refusal."""
-        free = isinstance(resource, AlwaysServed) or req.uri_template in self._exempt
         actor = req.context.actor
-        if self._rate is None or free or actor == "anonymous-loopback":
+        if self._rate is None or actor == "anonymous-loopback" or req.uri_template in self._exempt:
             return
         who = req.context.client if actor in ("-", "anonymous") else actor
         refuse_beyond(self._rate, who, "these are too many requests")

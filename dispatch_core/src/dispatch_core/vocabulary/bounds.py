@@ -177,7 +177,8 @@ def _check_of(kind: Any) -> Check:
             return _any_text
         return _annotated(_check_of(arguments[0]), [note for note in arguments[1:] if hasattr(note, "check")])
     if origin in (Union, types.UnionType):
-        return _union([_check_of(option) for option in arguments])
+        others = [_check_of(option) for option in arguments if option is not type(None)]
+        return _union(others, nullable=len(others) < len(arguments))
     if origin is tuple:
         return _items(_check_of(arguments[0]))
     if origin is not None and issubclass(origin, Mapping):
@@ -199,8 +200,14 @@ def _annotated(inner: Check, notes: list[Any]) -> Check:
     return check
 
 
-def _union(options: list[Check]) -> Check:
+def _union(options: list[Check], *, nullable: bool) -> Check:
+    only = options[0] if len(options) == 1 else None
+
     def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if nullable and value is None:  # most optional fields are left out
+            return FINE
+        if only is not None:
+            return only(value, path)
         found: list[Sequence[FieldProblem]] = []
         for option in options:
             problems = option(value, path)

@@ -1,0 +1,93 @@
+"""HTTP on SQLite FULL: lifecycles per second by single calls and by batches, wake-ups, and what a large fleet costs."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from benchmarks.http.serving import dispatch, nothing
+from benchmarks.suite import Figure, Outcome, Rounds, Scale, compared, in_turns, line, ratio, tell
+
+THREADS = 64
+CONNECTIONS, BATCH_CONNECTIONS, ENGINES = 32, 4, 4
+NOOP = "no-op Falcon, waitress"
+SERVERS = ("waitress", "granian")
+NOTES = (
+    "The load is a process of its own on the same cores: raw sockets, kept alive, bytes made beforehand.",
+    f"{CONNECTIONS} connections for single calls and the no-op, {BATCH_CONNECTIONS} for batches of 100; they speak for "
+    f"{ENGINES} engines that are alike: to place a job costs more the more engines differ.",
+    "No key, so no key is checked; every request is logged. The no-op has 64 threads, too, and logs nothing.",
+    "The engines of the large fleet are simulated by 16 connections; a job that was granted stays and is renewed.",
+)
+
+
+def _noop(scale: Scale) -> float:
+    with nothing("waitress", THREADS) as served:
+        return served.load("noop", connections=CONNECTIONS, seconds=scale.seconds)["requests/s"]
+
+
+def _lifecycles(folder: Path, server: str, load: str, connections: int, scale: Scale) -> float:
+    with dispatch(folder, server, threads=THREADS) as served:
+        found = served.load(load, connections=connections, seconds=scale.seconds, engines=ENGINES)
+        return found["lifecycles/s"]
+
+
+def _rates(folder: Path, scale: Scale) -> dict[str, list[float]]:
+    return in_turns(
+        scale.rounds,
+        {NOOP: partial(_noop, scale)}
+        | {
+            f"{server}, {load}": partial(_lifecycles, folder, server, load, connections, scale)
+            for server in SERVERS
+            for load, connections in (("single", CONNECTIONS), ("batch", BATCH_CONNECTIONS))
+        },
+    )
+
+
+def _woken(folder: Path, scale: Scale) -> dict[str, float]:
+    with dispatch(folder, "waitress", threads=THREADS) as served:
+        return served.load("waking", samples=60 if scale.quick else 1_000)
+
+
+def _fleet(folder: Path, scale: Scale) -> dict[str, float]:
+    tell("a fleet of 10,000 engines registers")
+    with dispatch(folder, "waitress", threads=THREADS) as served:
+        return served.load(
+            "fleet",
+            engines=500 if scale.quick else 10_000,
+            seconds=3.0 if scale.quick else 30.0,
+            pid=served.process.pid,
+        )
+
+
+def run(scale: Scale) -> Outcome:
+    """Rates in turns; then wake-ups and the fleet."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rounds = _rates(folder, scale)
+        woken, fleet = _woken(folder, scale), _fleet(folder, scale)
+    rows = [line(rounds, name, "/s") for name in rounds]
+    rows += [_one(f"woken, {name}", value) for name, value in woken.items()]
+    rows += [_one(f"fleet, {name}", value) for name, value in fleet.items()]
+    return Outcome(rows=rows, figures=_figures(rounds, woken, fleet), notes=NOTES)
+
+
+def _figures(rounds: Rounds, woken: Mapping[str, float], fleet: Mapping[str, float]) -> dict[str, Figure]:
+    single = statistics.median(rounds["waitress, single"])
+    beside = f"{single:,.0f} × 3 ÷ {statistics.median(rounds[NOOP]):,.0f} requests/s"
+    served = f"{fleet['requests/s']:,.0f} requests/s, {fleet['share served in time']:.0%} of what was due"
+    return {
+        "P9 single": Figure(3 * ratio(rounds, "waitress, single", NOOP), beside),
+        "P9 batch": compared(rounds, "waitress, batch", "waitress, single"),
+        "P9 granian": compared(rounds, "granian, single", "waitress, single"),
+        "P10 p50": Figure(woken["p50 ms"]),
+        "P10 p99": Figure(woken["p99 ms"]),
+        "P11": Figure(fleet["cores"], served),
+    }
+
+
+def _one(name: str, value: float) -> dict[str, object]:
+    return {"what": name, "median /s": value, "least": value, "most": value, "rounds": 1}
