@@ -17,8 +17,8 @@ NOOP = "no-op Falcon, waitress"
 SERVERS = ("waitress", "granian")
 NOTES = (
     "The load is a process of its own on the same cores: raw sockets, kept alive, bytes made beforehand.",
-    f"{CONNECTIONS} connections for single calls and the no-op, {BATCH_CONNECTIONS} for batches of 100; they speak for "
-    f"{ENGINES} engines that are alike: to place a job costs more the more engines differ.",
+    f"{CONNECTIONS} connections for single calls and the no-op, {BATCH_CONNECTIONS} for batches of 100.",
+    f"They speak for {ENGINES} engines that are alike: to place a job costs more the more engines differ.",
     "No key, so no key is checked; every request is logged. The no-op has 64 threads, too, and logs nothing.",
     "The engines of the large fleet are simulated by 16 connections; a job that was granted stays and is renewed.",
 )

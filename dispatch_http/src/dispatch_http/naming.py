@@ -35,9 +35,10 @@ class Ids:
     ) -> None:
         """Check the ids in the path, before the resource sees them."""
         for name, text in params.items():
-            pattern, refused = _NAMES[name]
-            if not pattern.fullmatch(text):
-                raise refused()
+            known = _NAMES.get(name)
+            if known is not None and not known[0].fullmatch(text):
+                refusal = known[1]()
+                raise refusal
         if "job_id" in params:
             params["job_id"] = self._desk.asking(req).resolve_job_id(params["job_id"])
 
