@@ -74,6 +74,7 @@ def test_the_run_lock_holds_what_the_members_need() -> None:
         requirements("dispatch_core", "sql")
         | requirements("dispatch_http", "granian")
         | requirements("dispatch_cli", "engine")
+        | requirements("dispatch_core", "postgresql")
     )
     missing = needed - pins(ROOT / "requirements" / "run.lock").keys()
     assert not missing, f"run make lock: {missing}"

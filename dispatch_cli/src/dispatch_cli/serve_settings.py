@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final, get_type_hints
 import attrs
 import typed_settings
 from attrs import frozen
+from attrs.validators import ge, le
 from platformdirs import user_config_path, user_data_path
 from typed_settings.exceptions import TsError
 from typed_settings.loaders import DictLoader, Loader
@@ -46,6 +48,8 @@ class Ours:
     """What `serve` needs beside the settings of the core and of the server."""
 
     database: str = attrs.Factory(default_database)
+    server_id: str | None = None
+    database_connections_max: int = attrs.field(default=10, validator=[ge(2), le(1_000)])
     api_key_file: str | None = None
     legacy_key_file: str | None = None
 
@@ -85,6 +89,11 @@ def load(flags: Mapping[str, object], config: str | None = None) -> ServeSetting
         )
     except (TsError, DispatchError, SettingsError, ValueError, TypeError) as error:
         raise unfit("; ".join(_causes(error))) from error
+
+
+def server_id(settings: ServeSettings) -> str:
+    """What tells this server from the others of its store: machine and port, unless a setting says it."""
+    return settings.ours.server_id or f"{socket.gethostname()}:{settings.http.port}"
 
 
 def unfit(message: str) -> CommandFailure:

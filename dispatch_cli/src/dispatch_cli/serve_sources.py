@@ -40,7 +40,7 @@ def sourced(
     """Every setting in force with its source: the last of file, environment and flags that names it."""
     in_files = {name: path for path in files if path.is_file() for name in _names(path)}
     for name, value in flat.items():
-        shown = redact(None, "", {"value": value})["value"]
+        shown = hidden(value)
         if name in flags:
             source, place = "flag", "--log-format" if name == "log_json" else _flag(name)
         elif variable(name) in environ:
@@ -50,6 +50,24 @@ def sourced(
         else:
             source, place = "default", ""
         yield Sourced(name=name, value=shown, source=source, place=place)
+
+
+def hidden(value: object) -> object:
+    """A value without the passwords in it.
+
+    >>> hidden("postgresql+psycopg://me:secret@db/farm")
+    'postgresql+psycopg://me:***@db/farm'
+    """
+    return redact(None, "", {"value": value})["value"]
+
+
+def shown_password(flags: Mapping[str, object]) -> list[str]:
+    """A line of warning if a password stands on the command line, where every user of the machine reads it."""
+    if hidden(database := flags.get("database")) == database:
+        return []
+    return [
+        "everybody on this machine can read the password in --database: put it into DISPATCH_DATABASE, or ~/.pgpass"
+    ]
 
 
 def variable(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dispatch_cli.kinds import KINDS
 from dispatch_cli.local_target import core_errors
-from dispatch_cli.serve_settings import ServeSettings, unfit
+from dispatch_cli.serve_settings import ServeSettings, server_id, unfit
 from dispatch_core import Dispatcher, Storage
 from dispatch_core.storage import create_storage
 from dispatch_http.app import DispatchApp, create_app
@@ -40,7 +40,12 @@ def _open(settings: ServeSettings) -> Storage:
         if "://" not in database:
             Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with core_errors():
-            return create_storage(database, backups=settings.http.backup_dir)
+            return create_storage(
+                database,
+                server_id=server_id(settings),
+                backups=settings.http.backup_dir,
+                connections_max=settings.ours.database_connections_max,
+            )
     except OSError as error:
         raise unfit(f"cannot make a place for {database}: {error.strerror}") from error
 

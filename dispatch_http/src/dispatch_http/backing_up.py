@@ -23,6 +23,10 @@ class Backups:
     def __init__(self, dispatcher: Dispatcher, settings: HttpSettings) -> None:
         if settings.backup_every_s and settings.backup_dir is None:
             raise SettingsError("backup_every_s needs a folder to put backups in: set backup_dir")
+        if settings.backup_every_s and dispatcher.storage.traits.name == "postgresql":
+            raise SettingsError(
+                "backup_every_s is for a store in a file: back PostgreSQL up by its own means (pg_dump)"
+            )
         self._storage = dispatcher.storage
         self._folder = (
             None

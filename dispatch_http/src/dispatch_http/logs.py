@@ -33,8 +33,10 @@ _HIDDEN: Final = "***"
 _SECRETS: Final = (
     (re.compile(r"\b(dsp_[A-Za-z0-9-]+)_[A-Za-z0-9._~+/=-]+"), rf"\1_{_HIDDEN}"),
     (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {_HIDDEN}"),
-    (re.compile(r"(?i)\b(x-api-key|api[_-]?key|password|secret)(\"?[=:] ?\"?)[^\s\"',&]+"), rf"\1\2{_HIDDEN}"),
+    (re.compile(r"(?i)\b(x-api-key|api[_-]?key|(?:ssl)?password|secret)(\"?[=:] ?\"?)[^\s\"',&]+"), rf"\1\2{_HIDDEN}"),
     (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), rf"\1:{_HIDDEN}@"),
+    # Also one with characters that should have been escaped.
+    (re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^\s:@]*):\S*@"), rf"\1:{_HIDDEN}@"),
 )  # fmt: skip
 # What each of those has in it.
 _HINTS: Final = re.compile(r"(?i)dsp_|bearer|basic|api[_-]?key|password|secret|://")

@@ -10,7 +10,8 @@ from dispatch_http.heart import Heart
 from dispatch_http.logs import Log
 from dispatch_http.settings import HttpSettings
 
-BACK_OFF_MAX_S = 30.0
+BACK_OFF_MAX_S = 4.0
+"""Time goes on that soon after a store is back."""
 
 
 class Ticking:

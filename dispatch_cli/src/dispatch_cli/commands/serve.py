@@ -88,14 +88,14 @@ def serve(
     if print_settings:
         click.echo("\n".join(as_toml(settings.flat)))
         return
-    from dispatch_cli.serve_sources import strays
+    from dispatch_cli.serve_sources import hidden, shown_password, strays
     from dispatch_cli.serving import run
 
-    for warning in strays(environ, settings.flat):
+    for warning in [*strays(environ, settings.flat), *shown_password(given)]:
         click.echo(f"Warning: {warning}", err=True)
 
     def announce(url: str) -> None:
-        told = {"url": url, "database": settings.ours.database}
+        told = {"url": url, "database": hidden(settings.ours.database)}
         click.echo(
             json.dumps(told) if as_json or wants_json(context) else f"Serving {told['database']} at {url}"
         )

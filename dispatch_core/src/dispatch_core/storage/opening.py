@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from dispatch_core.vocabulary.clock import Clock, SystemClock
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, StorageDamagedError
 
 _SYSTEM_CLOCK = SystemClock()
+_ALONE = "local"
 _IN_MEMORY = frozenset({"sqlite://", "sqlite:///", "sqlite:///:memory:", ":memory:"})
 
 
@@ -18,10 +22,11 @@ def create_storage(
     target: str | PathLike[str],
     *,
     clock: Clock | None = None,
-    server_id: str = "local",
+    server_id: str | None = None,
     migrate: bool = True,
     init: bool = True,
     backups: str | PathLike[str] | None = None,
+    connections_max: int | None = None,
 ) -> Storage:
     """The store a URL or path names.
 
@@ -33,15 +38,20 @@ def create_storage(
     StorageError that names the file and the mend if the store cannot be used as it is: with ``backups``, a
     folder of them, also the last good one and the command that restores it.
 
+    On PostgreSQL ``server_id`` tells this server from the others, which is this machine's name unless it is given:
+    two servers with one id are correct, and wait for each other. ``connections_max`` (10) is how many connections
+    it may have, one that listens not counted. PostgreSQL needs ``dispatch-core[postgresql]``.
+
     >>> with create_storage("memory:").read() as transaction:
     ...     list(transaction.buckets())
     []
     """
     name = fspath(target)
     if name in ("memory:", "memory://"):
-        return MemoryStorage(clock or _SYSTEM_CLOCK, server_id=server_id)
+        return MemoryStorage(clock or _SYSTEM_CLOCK, server_id=server_id or _ALONE)
     if is_postgresql(name):
-        return _postgresql(name, clock=clock, server_id=server_id, migrate=migrate, init=init)
+        server = server_id or socket.gethostname()
+        return _postgresql(name, server, connections_max, clock=clock, migrate=migrate, init=init)
     path = sqlite_path(name)
     try:
         from dispatch_core.storage.sql import SqliteFile, SqliteMemory, SqlStorage
@@ -50,7 +60,7 @@ def create_storage(
         raise
     database = SqliteMemory() if path is None else SqliteFile(path, init=init, migrate=migrate)
     try:
-        return SqlStorage(database, clock=clock, server_id=server_id)
+        return SqlStorage(database, clock=clock, server_id=server_id or _ALONE)
     except StorageDamagedError as error:
         from dispatch_core.storage.upkeep import mend_of
 
@@ -88,11 +98,30 @@ def is_postgresql(name: str) -> bool:
     return name.partition("://")[0].partition("+")[0] in ("postgresql", "postgres")
 
 
-def _postgresql(url: str, *, clock: Clock | None, server_id: str, migrate: bool, init: bool) -> Storage:
+@contextmanager
+def postgresql_driver() -> Iterator[None]:
+    """Within it, PostgreSQL's adapter may be imported. Raises InvalidCommandError if its driver is not installed."""
     try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("dispatch_core"):
+            raise
+        problem = 'needs the driver of PostgreSQL: pip install "dispatch-core[postgresql]"'
+        raise InvalidCommandError([FieldProblem("/database", problem)]) from error
+
+
+def _postgresql(
+    url: str, server_id: str, connections_max: int | None, *, clock: Clock | None, migrate: bool, init: bool
+) -> Storage:
+    with postgresql_driver():
         from dispatch_core.storage.sql.postgresql import PostgresqlDatabase
+        from dispatch_core.storage.sql.postgresql_pool import CONNECTIONS_MAX
         from dispatch_core.storage.sql.storage import SqlStorage
-    except ModuleNotFoundError as error:
-        error.add_note("install dispatch-core[postgresql] to keep jobs in PostgreSQL")
-        raise
-    return SqlStorage(PostgresqlDatabase(url, init=init, migrate=migrate), clock=clock, server_id=server_id)
+    database = PostgresqlDatabase(
+        url,
+        init=init,
+        migrate=migrate,
+        connections_max=connections_max or CONNECTIONS_MAX,
+        server_id=server_id,
+    )
+    return SqlStorage(database, clock=clock, server_id=server_id)

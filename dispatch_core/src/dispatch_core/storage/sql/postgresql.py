@@ -46,9 +46,15 @@ class PostgresqlDatabase:
     words: Words = POSTGRESQL
 
     def __init__(
-        self, url: str, *, init: bool = True, migrate: bool = True, connections_max: int = CONNECTIONS_MAX
+        self,
+        url: str,
+        *,
+        init: bool = True,
+        migrate: bool = True,
+        connections_max: int = CONNECTIONS_MAX,
+        server_id: str = "",
     ) -> None:
-        self._pool = Pool(link_of(url), connections_max=connections_max)
+        self._pool = Pool(link_of(url, server_id), connections_max=connections_max)
         self._init = init
         self._migrate = migrate
         self.name = self._pool.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
 import time
@@ -24,6 +25,7 @@ RETRY_S = (0.1, 1.0)
 """After a failed attempt to connect the next is made no sooner than a time between these, drawn anew each time."""
 
 _RANDOM = secrets.SystemRandom()
+_QUOTED = re.compile(r'"[^"]*"')
 
 SESSION = {
     # Who stands still inside a transaction loses it, and with it its locks: a frozen server, a cut cable.
@@ -43,11 +45,12 @@ _LINK = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
-    "application_name": "dispatch",
 }
+PROGRAM = "dispatch"
+"""How the names of our connections begin in ``pg_stat_activity``; the server's id follows."""
 
 
-def link_of(url: str) -> dict[str, Any]:
+def link_of(url: str, server_id: str = "") -> dict[str, Any]:
     """What psycopg connects with, for a URL of a database. Raises InvalidCommandError.
 
     Whatever libpq knows may stand in the URL: several hosts, ``target_session_attrs``, ``sslmode``, ``options`` …
@@ -55,6 +58,8 @@ def link_of(url: str) -> dict[str, Any]:
     >>> link = link_of("postgresql+psycopg://me@one:5432,two:5433/farm?sslmode=require")
     >>> link["host"], link["port"], link["dbname"], link["sslmode"]
     ('one,two', '5432,5433', 'farm', 'require')
+    >>> link_of("postgresql://db.example/farm", "rack-1:8080")["application_name"]
+    'dispatch rack-1:8080'
     """
     scheme, _, rest = url.partition("://")
     if scheme.partition("+")[2] not in ("", "psycopg"):
@@ -63,12 +68,20 @@ def link_of(url: str) -> dict[str, Any]:
     try:
         given = conninfo_to_dict(f"postgresql://{rest}")
     except psycopg.Error as error:
-        raise InvalidCommandError([FieldProblem("/database", f"cannot be read: {error}")]) from error
+        raise InvalidCommandError([FieldProblem("/database", f"cannot be read: {_unread(error)}")]) from error
     ports = str(given.get("port") or "5432").split(",")
     if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports if port):
         raise InvalidCommandError([FieldProblem("/database", "must have a port between 1 and 65535")])
     options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
-    return {**_LINK, **given, "options": f"{options} {given.get('options') or ''}".rstrip()}
+    name = " ".join(filter(None, (PROGRAM, str(given.get("application_name") or ""), server_id)))
+    own = {"application_name": name, "options": f"{options} {given.get('options') or ''}".rstrip()}
+    return {**_LINK, **given, **own}
+
+
+def _unread(error: psycopg.Error) -> str:
+    """What libpq says of a URL; what it quotes of it may be the password, unless it is the name of a parameter."""
+    said = str(error).strip()
+    return said if "query parameter" in said else _QUOTED.sub("…", said)
 
 
 def name_of(link: Mapping[str, Any]) -> str:
