@@ -22,7 +22,7 @@ T = TypeVar("T")
 LINES_TYPE: Final = "application/x-ndjson"
 ATTEMPTS_MAX: Final = 6
 CONNECT_S_MAX: Final = 5.0
-ROUND_S: Final = 10.0
+ROUND_S: Final = 5.0
 TRY_S_MIN: Final = 0.5
 JITTER: Final = 1.1
 AWAY_STATUS: Final = frozenset({502, 503, 504})
@@ -188,7 +188,7 @@ class Transport:
     def _timeout(self, left_s: float, failed: int) -> httpx2.Timeout:
         """How long one try may take: all that is left, or a share of it while others have not been asked.
 
-        One that hangs costs 10 s in the first round and twice as much in each that follows, so what only takes its
+        One that hangs costs 5 s in the first round and twice as much in each that follows, so what only takes its
         time gets it in the end.
         """
         count = len(self._servers)

@@ -120,6 +120,21 @@ def test_a_hurry_ends_the_patience_after_one_more_try() -> None:
     assert calls[1] - calls[0] < 5
 
 
+def test_a_hurry_leaves_no_server_out() -> None:
+    """The last try is one at every server: who has not been asked may have the answer."""
+    calls: list[float] = []
+
+    def away() -> str:
+        calls.append(0.0)
+        if len(calls) < 3:
+            raise AwayError("away", retry_after_s=0)
+        return "here"
+
+    hurry = threading.Event()
+    hurry.set()
+    assert patiently(away, hurry=hurry, patience_s=600) == "here"
+
+
 def test_patience_has_an_end() -> None:
     """After the time given the last reason is raised."""
 

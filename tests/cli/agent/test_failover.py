@@ -182,7 +182,7 @@ def test_it_comes_back_when_the_other_goes(
     """Servers go and return one after the other, as in a rolling upgrade: each job is done once."""
     runner.gate.set()
     for going, staying in ((0, 1), (1, 0), (0, 1)):
-        ways[going].be_away(retry_after_s=1)
+        ways[going].be_away()
         ways[staying].revive()
         job_id = submit(backend)
         backend.await_state(job_id, JobState.COMPLETED)

@@ -140,8 +140,9 @@ class Client:
             raise AwayError("the answer is no JSON: is this a Dispatch server?") from None
 
     def _away(self, url: str, why: str, later_s: float | None = None) -> AwayError:
+        late = url != self._rota.url  # another thread has said so and moved on
         wait_s = self._rota.away(url, why, later_s)
-        if self._away_since is None:
+        if self._away_since is None and not late:
             self._away_since = time.monotonic()
             self._log.warning("server is away, going on meanwhile", url=url, reason=why)
         return AwayError(f"{url}: {why}", wait_s)
