@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -394,9 +395,8 @@ def test_no_read_scans_a_table(servers: Callable[..., SqlStorage], postgres_serv
     url = storage._database._pool.link  # type: ignore[attr-defined]  # the settings its sessions have
     with psycopg.connect(**url, autocommit=True) as connection:
         for text in texts:
-            asked = text
-            for place in range(1, text.count("%s") + 1):
-                asked = asked.replace("%s", f"${place}", 1)
+            numbers = itertools.count(1)
+            asked = re.sub("%[sb]", lambda _: f"${next(numbers)}", text)  # noqa: B023  # called here
             plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN (GENERIC_PLAN) {asked}".encode()))
             assert "Seq Scan on jobs" not in plan, f"{text}\n{plan}"
             assert "Seq Scan on attempts" not in plan, f"{text}\n{plan}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import define
 
 from dispatch_core.ports.observer import BatchReport
-from dispatch_core.ports.storage import ChangeSet, Transaction
+from dispatch_core.ports.storage import Change, ChangeSet, Transaction
 from dispatch_core.shell.handlers import HANDLERS
 from dispatch_core.shell.house import House
 from dispatch_core.shell.measuring import completed_runs, deadlines_missed
@@ -26,9 +26,12 @@ from dispatch_core.vocabulary.errors import (
     StorageError,
     StorageUnavailableError,
 )
+from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RecordType, receipt_id
 
 CONFLICT_ROUNDS_MAX = 8
+TAKE_ROUNDS_MAX = 4
+"""How often a batch is decided within a transaction because others were faster to take jobs it would have granted."""
 LOG = logging.getLogger("dispatch_core")
 
 
@@ -78,7 +81,7 @@ def _commit(house: House, entries: Sequence[Entry]) -> ChangeSet:
         try:
             return _commit_once(house, entries, lock=round_number > 0)
         except ConflictError:
-            house.forget()  # another server was faster: decide again on rows read with locks
+            house.undo()  # another server was faster: decide again on rows read with locks
         except BaseException as error:
             house.forget()
             if isinstance(error, StorageError):
@@ -145,8 +148,38 @@ def _after_commit(
 
 
 def decide(house: House, transaction: Transaction, entries: Sequence[Entry], *, lock: bool) -> Workspace:
+    """Decide every entry, and take the jobs that are granted, all with one statement.
+
+    Those that another server was faster to take are left out, and the batch is decided once more, on what was read.
+    Raises ConflictError if that does not help.
+    """
+    settled: dict[str, Job | None] = {}
+    for _ in range(TAKE_ROUNDS_MAX):
+        workspace = _decide_on(house, transaction, entries, lock=lock, settled=settled)
+        found = transaction.take(list(workspace.hoped)) if workspace.hoped else {}
+        lost = [job for job in workspace.hoped.values() if not _same(job, found.get(job.id))]
+        if not lost:
+            return workspace
+        house.lost_race([Change((RecordType.JOB, job.id), job, found.get(job.id)) for job in lost])
+        settled.update({job.id: job for job in found.values()} | {job.id: None for job in lost})
+    raise ConflictError([(RecordType.JOB, job_id) for job_id, job in settled.items() if job is None])
+
+
+def _same(known: Job, found: Job | None) -> bool:
+    """Whether a job is as memory knows it; a re-route moves its place without a version."""
+    return found is not None and (found.version, found.ready) == (known.version, known.ready)
+
+
+def _decide_on(
+    house: House,
+    transaction: Transaction,
+    entries: Sequence[Entry],
+    *,
+    lock: bool,
+    settled: Mapping[str, Job | None],
+) -> Workspace:
     """Decide every entry, phase by phase, on one workspace."""
-    workspace = Workspace(transaction, house, lock=lock)
+    workspace = Workspace(transaction, house, lock=lock, settled=settled)
     _load(workspace, entries)
     for entry in sorted(entries, key=lambda each: HANDLERS[type(each.command)].phase):
         _decide(entry, workspace)

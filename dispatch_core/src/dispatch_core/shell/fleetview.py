@@ -23,6 +23,9 @@ REFRESH_US = 30 * SECOND_US
 LEARNED_MAX = 64
 """Runs of an engine that a server learns from when it starts, the last ones."""
 
+_Fact = tuple[Ready | None, Ready | None] | Attempt
+"""A job's place before and after, or an attempt that began or ended."""
+
 
 class FleetView:
     """A copy of the store's fleet, for choices only; read again after ``forget``.
@@ -42,7 +45,17 @@ class FleetView:
         self._unfit: set[str] = set()
         self._former: Outlook | None = None
         self._due = False
-        self._missed: list[tuple[Ready | None, Ready | None] | Attempt] = []
+        self._done: list[_Fact] = []
+
+    def undo(self) -> None:
+        """What this batch has decided is not written: everything is as it was before."""
+        self._accounts.undo()
+        if self._due:
+            self._outlook, self._due = None, False
+        done, self._done = self._done, []
+        if self._outlook is not None:
+            for each in reversed(done):
+                _take_back(self._outlook, each)
 
     def forget(self) -> None:
         """Read the store again at the next question."""
@@ -53,7 +66,7 @@ class FleetView:
 
     def begin(self, now: int) -> None:
         """A batch begins: what the last one did is in the store. Within a batch, nothing is read twice."""
-        self._missed.clear()
+        self._done.clear()
         self._accounts.settle()
         self._due = self._old and abs(now - self._read_us) > REFRESH_US
 
@@ -80,8 +93,9 @@ class FleetView:
             self._outlook = self.fresh_outlook(transaction)
             self._unfit = self._outlook.passed_over
             self._read_us, self._old = now, False
-            for each in self._missed:  # the store does not know this batch yet
-                self.attempted(each) if isinstance(each, Attempt) else self.moved(*each)
+            done, self._done = self._done, []
+            for each in done:  # the store does not know this batch yet
+                self._happened(each)
         return self._outlook
 
     def asked(self, engine_id: str, at_us: int | None) -> None:
@@ -138,21 +152,20 @@ class FleetView:
 
     def moved(self, before: Ready | None, after: Ready | None) -> None:
         """A job changed its place."""
-        if self._outlook is None or self._due:
-            self._missed.append((before, after))
-        if self._outlook is not None and before != after:
-            self._outlook.moved(before, after)
+        if before != after:
+            self._happened((before, after))
 
     def attempted(self, attempt: Attempt) -> None:
-        """A job was granted, or its run ended."""
+        """A job was granted, or its run ended; or it was renewed, which is nothing new."""
+        self._happened(attempt)
+
+    def _happened(self, what: _Fact) -> None:
         if self._outlook is None or self._due:
-            self._missed.append(attempt)
-        if self._outlook is None:
-            return
-        if attempt.ended_us is None:
-            self._outlook.began(attempt)
-        else:
-            self._outlook.ended(attempt)
+            self._done.append(what)
+            if self._outlook is not None:
+                _apply(self._outlook, what)
+        elif _apply(self._outlook, what):
+            self._done.append(what)
 
     def remember(self, changes: Sequence[Change]) -> None:
         """The batch was written: take over its engines, learn from its runs."""
@@ -175,6 +188,30 @@ class FleetView:
             took_us = (attempt.ended_us or 0) - attempt.granted_us
             outlook.rates.learn(engine, wanted.task_class, units, took_us, wanted.nominal_us)
             outlook.learned(wanted.task_class)
+
+
+def _apply(outlook: Outlook, what: _Fact) -> bool:
+    """Tell an outlook; whether that was news."""
+    if not isinstance(what, Attempt):
+        outlook.moved(*what)
+        return True
+    running, runs = what.ended_us is None, outlook.runs(what)
+    if running and not runs:
+        outlook.began(what)
+    elif runs and not running:
+        outlook.ended(what)
+    return running != runs
+
+
+def _take_back(outlook: Outlook, what: _Fact) -> None:
+    """The opposite of ``_apply``, of what was news."""
+    if not isinstance(what, Attempt):
+        before, after = what
+        outlook.moved(after, before)
+    elif what.ended_us is None:
+        outlook.ended(what)
+    else:
+        outlook.began(what)
 
 
 def _completes(before: Record | None, after: Attempt) -> bool:

@@ -22,7 +22,7 @@ from dispatch_core.kernel.scheduling.rules import (
 )
 from dispatch_core.kernel.terms import Terms
 from dispatch_core.ports.observer import Observer
-from dispatch_core.ports.storage import ChangeSet, Storage, Transaction
+from dispatch_core.ports.storage import Change, ChangeSet, Storage, Transaction
 from dispatch_core.shell.denials import Denials
 from dispatch_core.shell.fleetview import FleetView
 from dispatch_core.shell.heads import Heads
@@ -124,6 +124,17 @@ class House:
         self.look_again()
         self.fleet.forget()
         self.matcher.forget()
+
+    def undo(self) -> None:
+        """Another server was faster: what the batch has decided is not written, and what memory knew is read again."""
+        self.fleet.undo()
+        self.look_again()
+        self.matcher.forget()
+
+    def lost_race(self, jobs: Sequence[Change]) -> None:
+        """Another server was faster with these: the batch is decided once more, on what was read of them."""
+        self.fleet.undo()
+        self.heads.remember(jobs)
 
     def look_again(self) -> None:
         """Another server may have changed the store. The outlook may be behind for a while: nothing rests on it."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import merge
 from itertools import islice
+from types import MappingProxyType
 
 import attrs
 
@@ -50,6 +51,7 @@ from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, pool_ke
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
 
+EMPTY: Mapping[str, Job | None] = MappingProxyType({})
 ACCEPTED = "accepted"
 PURGED = "purged"
 
@@ -60,9 +62,21 @@ def attempt_refs(job: Job) -> list[Ref]:
 
 
 class Workspace:
-    """The overlay of one batch. Reads see what earlier commands of the batch decided."""
+    """The overlay of one batch. Reads see what earlier commands of the batch decided.
 
-    def __init__(self, transaction: Transaction, house: House, *, lock: bool = False) -> None:
+    Where servers share the store, jobs are granted as memory knows them: ``hoped`` are those that have to be
+    taken, all at once, before anything is written. ``settled`` are those of a round before: as they were taken,
+    or None for those that others have.
+    """
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        house: House,
+        *,
+        lock: bool = False,
+        settled: Mapping[str, Job | None] = EMPTY,
+    ) -> None:
         self.transaction = transaction
         self.house = house
         self.now = transaction.now()
@@ -82,6 +96,12 @@ class Workspace:
         self._history: list[Recorded] = []
         self._forgotten: list[Ref] = []
         self._counters: Counter[tuple[str, str]] = Counter()
+        self.hoped: dict[str, Job] = {}
+        for job_id, job in settled.items():
+            if job is None:
+                self._jobs[job_id] = None
+            else:
+                self.adopt(job)
 
     # ----- reading
 
@@ -224,23 +244,11 @@ class Workspace:
         added = list(self._ready.get(bucket, {}).values())
         return self.house.heads.run(self.transaction, bucket, self._jobs, added, reader)
 
-    def taken(self, job: Job) -> bool:
-        """Whether a job offered by memory may be decided on: it is re-read where servers share the store."""
-        ref = (RecordType.JOB, job.id)
-        if ref not in self._read and self.house.storage.traits.shared:
-            current = self.transaction.take([job.id]).get(job.id)
-            if current is not None:
-                self.adopt(current)
-            if current != job:
-                self.house.heads.forget()
-                self._jobs[job.id] = current
-                self._stale.update(dict.fromkeys(self._firsts))
-                for known in (job, current):
-                    if known is not None and known.ready is not None:
-                        self._stale[known.ready.bucket] = None
-                return False
+    def hope_for(self, job: Job) -> None:
+        """Decide on a job as memory knows it; where servers share the store, it is taken before it is written."""
+        if (RecordType.JOB, job.id) not in self._read and self.house.storage.traits.shared:
+            self.hoped[job.id] = job
         self.adopt(job)
-        return True
 
     # ----- writing
 

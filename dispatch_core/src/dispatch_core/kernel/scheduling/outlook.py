@@ -190,6 +190,11 @@ class Outlook:
             standing.runs[attempt.key] = (attempt.granted_us, attempt.estimate_us or 0)
             self._moved(standing)
 
+    def runs(self, attempt: Attempt) -> bool:
+        """Whether an attempt is known to run."""
+        standing = self._standings.get(attempt.engine_id)
+        return standing is not None and attempt.key in standing.runs
+
     def ended(self, attempt: Attempt) -> None:
         """An attempt ended."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:

@@ -40,7 +40,6 @@ from dispatch_core.vocabulary.limits import Ledger, ledger_id, uses_of
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType, Ref
 
-TAKE_ROUNDS_MAX = 4
 LEARNED_LIMIT_MIN_US = 60 * SECOND_US
 """A learned time limit is never shorter: short jobs vary more than their rate says."""
 FAILURE_CLASSES = ("input", "engine", "resource", "timeout", "lost", "policy")
@@ -170,15 +169,13 @@ def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None 
 def _grant_best(command: Claim, context: Context, workspace: Workspace, view: EngineView) -> Lease | None:
     own = engine_lane(view.engine.id)
     reader = f"{view.engine.id} {view.engine.version}"
-    for _ in range(TAKE_ROUNDS_MAX):
-        fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
-        job, explanation = workspace.house.matcher.choose(view, fronts, workspace.outlook, workspace.now)
-        if job is None:
-            return None
-        if workspace.taken(job):
-            _spend(job, view, workspace)
-            return _grant(job, command, context, workspace, explanation)
-    return None
+    fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
+    job, explanation = workspace.house.matcher.choose(view, fronts, workspace.outlook, workspace.now)
+    if job is None:
+        return None
+    workspace.hope_for(job)
+    _spend(job, view, workspace)
+    return _grant(job, command, context, workspace, explanation)
 
 
 def _spend(job: Job, view: EngineView, workspace: Workspace) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from dispatch_core.storage.sql.postgresql_session import PgSession, storage_error
 from dispatch_core.storage.sql.session import Watch
@@ -122,6 +123,9 @@ class Pool:
             raise StorageUnavailableError(f"cannot reach {self.name}: it was away a moment ago; try again")
         try:
             connection = psycopg.connect(**{**self.link, **more}, autocommit=True)
+            # All integers have 64 bits: by their size, each batch would be a statement of another type.
+            connection.adapters.register_dumper(int, Int8Dumper)
+            connection.adapters.register_dumper(int, Int8BinaryDumper)
             # Whoever is told "accepted" is told the truth, even where the database's owner prefers speed.
             connection.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
