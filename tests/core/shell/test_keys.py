@@ -35,7 +35,7 @@ from dispatch_core import (
 from dispatch_core.kernel.keys import evolve_key
 from dispatch_core.kernel.permits import PERMITS
 from dispatch_core.ports.storage import ChangeSet, Storage
-from dispatch_core.shell import bulk, explaining, limitview, poolview, queries, windowview
+from dispatch_core.shell import bulk, campaigns, explaining, limitview, poolview, queries, windowview
 from dispatch_core.shell.handlers.keys import KEYS_MAX
 from dispatch_core.shell.wire import event_from_plain
 from dispatch_core.storage import MemoryStorage
@@ -381,7 +381,7 @@ def test_every_verb_has_a_line_in_the_table() -> None:
     commands = {kind.__name__ for kind in get_args(c.Command)}
     questions = {
         name
-        for module in (queries, explaining, bulk, limitview, poolview, windowview)
+        for module in (queries, campaigns, explaining, bulk, limitview, poolview, windowview)
         for name, each in vars(module).items()
         if inspect.isfunction(each)
         and each.__module__ == module.__name__
