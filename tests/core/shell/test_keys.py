@@ -296,6 +296,8 @@ def test_an_operator_keeps_the_keys_of_all_tenants(
 
 VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     "Submit": lambda d, _: d.submit(spec()),
+    "SubmitEach": lambda d, _: d.execute(c.SubmitEach(specs=(spec(),))),
+    "campaign": lambda d, _: d.campaigns.progress("none"),
     "Update": lambda d, lease: d.update(lease.job.id, Edit(priority=1)),
     "Cancel": lambda d, lease: d.cancel(lease.job.id),
     "Hold": lambda d, lease: d.hold(lease.job.id),
@@ -353,8 +355,8 @@ VERBS: dict[str, Callable[[Dispatcher, Lease], Any]] = {
     ),
 }
 SUBMITTER = {
-    "Submit", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
-    "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
+    "Submit", "SubmitEach", "Update", "Cancel", "Hold", "Release", "Requeue", "Delete", "Restore",
+    "campaign", "job", "jobs", "attempts", "history", "explain", "engine", "engines", "stats", "probe", "resolve",
     "pool", "pools", "limit", "limits", "windows", "performance", "estimates",
 }  # fmt: skip
 ENGINE = {
