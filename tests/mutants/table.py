@@ -95,7 +95,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("a job's own mode leaves its band", f"{KERNEL}/scheduling/modes.py",
            "return ready if ready.band == band else attrs.evolve(ready, band=band)", "return ready", (MODES,)),
     Mutant("modes place and forget", f"{KERNEL}/scheduling/modes.py",
-           "return self._of(job).lateness(job, estimate)", "return self._policies[None].lateness(job, estimate)",
+           "return self._policies[job.spec.mode].lateness(job, estimate)", "return self._policies[None].lateness(job, estimate)",
            (MODES,)),
     Mutant("a campaign counts deleted jobs", "dispatch_core/storage/indexes.py",
            "if job.deleted_us is None:\n                cell", "if job:\n                cell", (CAMPAIGNS,)),

@@ -21,7 +21,7 @@ TaskClass = Annotated[
 ]
 Account = Annotated[str, Grammar(rf"|{NAME.pattern}", f"nothing or {NAME.words}"), Length(0, 64)]
 Campaign = Annotated[
-    str, Grammar(r"|[^/]*[^/.][^/]*", "without slashes, and not of dots alone"), Length(0, 100)
+    str, Grammar(r"|\.*[^/.][^/]*", "without slashes, and not of dots alone"), Length(0, 100)
 ]
 Mode = Annotated[str, Grammar("|".join(("", *JOB_MODES)), f"nothing or {' or '.join(JOB_MODES)}")]
 WORKS_MAX = 1_000_000

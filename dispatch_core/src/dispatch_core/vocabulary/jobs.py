@@ -16,7 +16,7 @@ Seconds = Annotated[float, Bound(0, 366 * 86_400)]
 PoolId = Annotated[str, Length(1, 64), NAME]
 AccountName = Annotated[str, Length(1, 100)]
 CampaignName = Annotated[
-    str, Length(1, 100), Grammar(r"[^/]*[^/.][^/]*", "without slashes, and not of dots alone")
+    str, Length(1, 100), Grammar(r"\.*[^/.][^/]*", "without slashes, and not of dots alone")
 ]
 """It stands in the address of its progress, which parts it at slashes."""
 JOB_MODES = ("flow", "makespan", "fifo")

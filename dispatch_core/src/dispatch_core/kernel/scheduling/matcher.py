@@ -250,7 +250,7 @@ class Matcher:
         estimate = match.estimate(units)
         if self._left_to(job, match.wanted, units, estimate.here_us, look) is not None:
             look.refused[WAITS_FOR_BETTER] += 1
-            return None  # those behind it wait for the same group, and longer
+            return None  # those behind it wait for the same group, and longer, or at least behind it
         score = self._policy.lateness(job, estimate) + match.penalty_us
         return Scored((job.ready.band, score, job.id), job, estimate.here_us)
 

@@ -56,7 +56,7 @@ class ModesPolicy:
 
     def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """As its mode says, in the band that the server's mode gives it."""
-        ready = self._of(job).place(job, wanted, prospects)
+        ready = self._policies[job.spec.mode].place(job, wanted, prospects)
         if job.spec.mode is None:
             return ready
         band = self._policies[None].place(job, wanted, attrs.evolve(prospects, routes=())).band
@@ -64,15 +64,12 @@ class ModesPolicy:
 
     def lateness(self, job: Job, estimate: Estimate) -> int:
         """As its mode says."""
-        return self._of(job).lateness(job, estimate)
+        return self._policies[job.spec.mode].lateness(job, estimate)
 
     def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
         """As its mode says."""
-        return self._of(job).leaves(job, here_us, elsewhere)
+        return self._policies[job.spec.mode].leaves(job, here_us, elsewhere)
 
     def own_mode(self, job: Job) -> str | None:
         """The mode a job is ordered by, if it is another than the server's."""
         return None if job.spec.mode == self.mode else job.spec.mode
-
-    def _of(self, job: Job) -> Policy:
-        return self._policies[job.spec.mode]
