@@ -8,10 +8,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
+import attrs
 import pytest
 
 from dispatch_core import Clock, FifoPolicy, InvalidCommandError, Settings, Storage, StrictPolicy
-from dispatch_core.simulation import EngineType, FleetPlan, Outcome, Work, Workload, simulate
+from dispatch_core.simulation import SETTINGS, EngineType, FleetPlan, Outcome, Work, Workload, simulate
 from dispatch_core.storage import MemoryStorage, create_storage
 from dispatch_core.testing.checkers import check_store
 from tests.simulation.fleets import CLASSES, busy, calm, stormy
@@ -149,6 +150,16 @@ def test_strict_bands_serve_the_highest_priority_first() -> None:
     """The first work runs at once; of the others, all present by then, priority decides, then age."""
     works = [Work(0, "h264", 100)] + [Work(1, "h264", 5, priority=number % 3) for number in range(9)]
     assert order(simulate(calm(), load(*works), policy=StrictPolicy())) == [0, 3, 6, 9, 2, 5, 8, 1, 4, 7]
+
+
+@pytest.mark.parametrize(
+    ("mode", "first"), [("", [2, 3, 1]), ("flow", [2, 3, 1]), ("makespan", [1, 3, 2]), ("fifo", [1, 2, 3])]
+)
+def test_works_of_one_mode_come_in_its_order(mode: str, first: list[int]) -> None:
+    """Whatever the server's mode is; without a mode they come in that one's."""
+    works = [Work(0, "h264", 50), *(Work(1, "h264", units, mode=mode) for units in (30, 1, 8))]
+    server = attrs.evolve(SETTINGS, mode="fifo" if mode else "flow")
+    assert order(simulate(calm(), load(*works), settings=server)) == [0, *first]
 
 
 def test_the_default_policy_serves_short_works_first() -> None:
