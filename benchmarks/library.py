@@ -16,7 +16,7 @@ from benchmarks.fleet import register, specs
 from benchmarks.limits import raw_lifecycles, sqlalchemy_lifecycles
 from benchmarks.peers import ask, missing
 from benchmarks.suite import Figure, Outcome, Scale, compared, in_turns, line, tell
-from dispatch_core import Complete, Dispatcher, Lease
+from dispatch_core import Attempt, Complete, Dispatcher, Lease
 from dispatch_core.storage import create_storage
 
 THREADS, BATCH, MANY, CLASSES = 64, 100, 1_000, 10
@@ -82,8 +82,8 @@ def complete_many(dispatcher: Dispatcher, leases: Sequence[Lease]) -> None:
         Complete(job_id=lease.job.id, engine_id=lease.engine_id, token=lease.token, result={"ok": True})
         for lease in leases
     ]
-    for entry in dispatcher._committer.execute_many(reports, dispatcher.context):
-        entry.answer()
+    for answer in dispatcher.execute_many(reports):
+        assert isinstance(answer, Attempt), answer
 
 
 def submitted(target: str, seconds: float, many: int = MANY) -> float:
