@@ -17,7 +17,6 @@ from dispatch_core.kernel.scheduling.explanation import (
     StartEstimate,
 )
 from dispatch_core.kernel.scheduling.modes import ModesPolicy
-from dispatch_core.kernel.scheduling.outlook import Route
 from dispatch_core.kernel.scheduling.policy import (
     Estimate,
     FifoPolicy,
@@ -28,6 +27,7 @@ from dispatch_core.kernel.scheduling.policy import (
     StrictPolicy,
 )
 from dispatch_core.kernel.scheduling.rates import Rate
+from dispatch_core.kernel.scheduling.routing import Route
 from dispatch_core.kernel.scheduling.rules import DEFAULT_RULES, EngineView, Rule
 from dispatch_core.ports.observer import BatchReport, CompletedRun, Observer
 from dispatch_core.ports.storage import Page, Query, Recorded, Storage

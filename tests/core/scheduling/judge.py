@@ -11,8 +11,9 @@ from dispatch_core import DEFAULT_RULES, TRANSCODE, EngineView, FlowPolicy, Job,
 from dispatch_core.kernel.scheduling.accounts import Accounts
 from dispatch_core.kernel.scheduling.classes import Classifier, SchedulingClass
 from dispatch_core.kernel.scheduling.matcher import Matcher
-from dispatch_core.kernel.scheduling.outlook import Outlook, Route
+from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.policy import Estimate, Prospects
+from dispatch_core.kernel.scheduling.routing import Route
 from dispatch_core.ports.storage import Bucket, Storage
 from dispatch_core.shell.fleetview import FleetView
 from dispatch_core.vocabulary.engines import EnginePulse

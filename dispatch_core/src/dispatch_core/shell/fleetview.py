@@ -144,9 +144,11 @@ class FleetView:
         push_us = 0
         if fresh and job.spec.account is not None:
             push_us = self._accounts.push(job.tenant, job.spec.account, best_us, outlook.slots, now)
-        routes = outlook.routes(wanted, units, weight_of(job.spec.priority), now)
-        open_to = (each for each in routes if self._matcher.routable(job, each.group, outlook))
-        return Prospects(best_us=best_us, routes=() if job.pin else open_to, push_us=push_us)
+        if job.pin:
+            return Prospects(best_us=best_us, push_us=push_us)
+        barred = (lambda group: not self._matcher.routable(job, group, outlook)) if job.failed_on else None
+        routes = outlook.routes(wanted, units, weight_of(job.spec.priority), now, barred)
+        return Prospects(best_us=best_us, routes=routes, push_us=push_us)
 
     # ----- while a batch is decided: if it is not written after all, everything is forgotten
 

@@ -12,9 +12,10 @@ from attrs import frozen
 from dispatch_core.kernel.scheduling.classes import Classifier, SchedulingClass
 from dispatch_core.kernel.scheduling.closing import closing
 from dispatch_core.kernel.scheduling.explanation import Candidate, ClaimExplanation, Reason
-from dispatch_core.kernel.scheduling.outlook import Outlook, Route
+from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.scheduling.policy import Estimate, Policy, weight_of
 from dispatch_core.kernel.scheduling.rates import length_us
+from dispatch_core.kernel.scheduling.routing import Route
 from dispatch_core.kernel.scheduling.rules.limits import class_is_limited
 from dispatch_core.kernel.scheduling.rules.rule import NO_ROOMS, EngineView, Rule
 from dispatch_core.vocabulary.clock import SECOND_US

@@ -9,7 +9,6 @@ import attrs
 from attrs import field, frozen
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
-from dispatch_core.kernel.scheduling.outlook import Route
 from dispatch_core.kernel.scheduling.policy import (
     Estimate,
     FifoPolicy,
@@ -19,6 +18,7 @@ from dispatch_core.kernel.scheduling.policy import (
     Prospects,
     StrictPolicy,
 )
+from dispatch_core.kernel.scheduling.routing import Route
 from dispatch_core.vocabulary.jobs import JOB_MODES, Job, Ready
 
 MODES: Final = ("flow", "makespan", "strict-bands", "fifo")

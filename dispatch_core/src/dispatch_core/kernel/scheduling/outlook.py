@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 
 from attrs import define, field, frozen
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
-from dispatch_core.kernel.scheduling.levels import LEVELS, WEIGHT_UNITS, level_at, level_of, weight_units
+from dispatch_core.kernel.scheduling.levels import level_at, level_of, weight_units
 from dispatch_core.kernel.scheduling.rates import Rates, length_us
+from dispatch_core.kernel.scheduling.routing import Offer, Offers, Queue, Route, Routes
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
@@ -30,56 +30,6 @@ OVERDUE = 0.125
 """A run past its estimate is expected to last this share of its time so far longer."""
 
 Admits = Callable[[SchedulingClass, Engine], bool]
-
-
-@frozen
-class Route:
-    """What a group of engines offers a job: its length there, and what stands before and behind it (per slot)."""
-
-    group: str
-    here_us: int
-    wait_us: float
-    """Running remainder and queued work of higher weight per length, over the slots."""
-    behind: float
-    """Weight (jobs of priority 0 weigh 1) queued there with less weight per length, over the slots."""
-    backlog_us: float
-    """Running remainder and all queued work, over the slots."""
-    free_us: float = 0.0
-    """Until the next slot is free, whoever is to have it; only where a job waits already."""
-
-
-@define
-class _Queue:
-    """What is attributed to one group: length and weight by level."""
-
-    lengths: list[int] = field(factory=lambda: [0] * LEVELS)
-    weights: list[int] = field(factory=lambda: [0] * LEVELS)
-    _above: list[int] | None = None
-    _below: list[int] | None = None
-
-    def add(self, level: int, length: int, weight: int) -> None:
-        self.lengths[level] += length
-        self.weights[level] += weight
-        self._above = self._below = None
-
-    def ahead(self, level: int) -> float:
-        """Length of what is more urgent, and half of what is equally so."""
-        return self._sums()[LEVELS - 1 - level] + self.lengths[level] / 2
-
-    def behind(self, level: int) -> float:
-        """Weight of what is less urgent, and half of what is equally so."""
-        if self._below is None:
-            self._below = [*accumulate(self.weights, initial=0)]
-        return (self._below[level] + self.weights[level] / 2) / WEIGHT_UNITS
-
-    def total(self) -> int:
-        """Length of everything."""
-        return self._sums()[-1]
-
-    def _sums(self) -> list[int]:
-        if self._above is None:
-            self._above = [*accumulate(reversed(self.lengths), initial=0)]
-        return self._above
 
 
 @define
@@ -131,13 +81,14 @@ class Outlook:
         self.rates = rates
         self._admits = admits
         self._standings: dict[str, _Standing] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
         self._members: dict[str, list[_Standing]] = {}
         self._capable: dict[str, _Capable] = {}
         self._classes: dict[str, set[str]] = {}
         self.passed_over = set(unfit)
         self._spared: dict[str, dict[str, _Room]] = {}
         self._spared_at = 0
+        self._offers: dict[str, Offers] = {}
 
     # ----- what happened
 
@@ -153,11 +104,13 @@ class Outlook:
         self._members.clear()
         self._capable.clear()
         self._spared.clear()
+        self._offers.clear()
 
     def learned(self, task_class: str) -> None:
         """The rates of a task class have moved."""
         for class_id in self._classes.pop(task_class, ()):
             self._capable.pop(class_id, None)
+            self._offers.pop(class_id, None)
 
     def asked(self, engine_id: str, at_us: int | None) -> None:
         """An engine asked for work; None: it may get nothing, whatever there is, and nobody leaves work to it."""
@@ -212,7 +165,7 @@ class Outlook:
         for name, known in self._standings.copy().items():
             other._standings[name] = _Standing(known.engine, known.group, known.asked_us, known.runs.copy())
         for group, queue in self._queues.copy().items():
-            other._queues[group] = _Queue(queue.lengths.copy(), queue.weights.copy())
+            other._queues[group] = Queue(queue.lengths.copy(), queue.weights.copy())
         return other
 
     # ----- what is to be expected
@@ -267,30 +220,16 @@ class Outlook:
         """µs per unit of a class on the fastest live engine that may run it; None if there is none."""
         return self._who(wanted).best
 
-    def routes(self, wanted: SchedulingClass, units: float, weight: float, now: int) -> Iterator[Route]:
-        """Every group that could take a job of a class now or later, in the order of their names."""
-        for group in self._who(wanted).groups:
-            found = self.route(wanted, group, units, weight, now)
-            if found is not None:
-                yield found
-
-    def route(
-        self, wanted: SchedulingClass, group: str, units: float, weight: float, now: int
-    ) -> Route | None:
-        """One group; None if none of its engines takes work of this class."""
-        who = self._who(wanted)
-        room = self._room(group, wanted.id, who, now)
-        if not room.slots:
-            return None
-        here_us = length_us(units, who.groups[group])
-        queue, level = self._queues.get(group, _NOTHING), level_of(weight, here_us)
-        return Route(
-            group,
-            here_us,
-            (room.running_us + queue.ahead(level)) / room.slots,
-            queue.behind(level) / room.slots,
-            (room.running_us + queue.total()) / room.slots,
-        )
+    def routes(
+        self,
+        wanted: SchedulingClass,
+        units: float,
+        weight: float,
+        now: int,
+        barred: Callable[[str], bool] | None = None,
+    ) -> Routes:
+        """Every group that could take a job of a class now or later, except those ``barred``. To be read at once."""
+        return Routes(self._offers_of(wanted, now), units, weight, barred)
 
     def elsewhere(self, wanted: SchedulingClass, job: Job, units: float, now: int) -> Route | None:
         """What a job may expect where it is routed: ``wait_us`` until a slot is free, plus half of what is ahead.
@@ -316,12 +255,33 @@ class Outlook:
     def _moved(self, standing: _Standing) -> None:
         self._spared.pop(standing.engine.id, None)
         self._spared.pop(standing.group, None)
+        self._offers.clear()
+
+    def _at(self, now: int) -> None:
+        if now != self._spared_at:
+            self._spared.clear()
+            self._offers.clear()
+            self._spared_at = now
+
+    def _offers_of(self, wanted: SchedulingClass, now: int) -> Offers:
+        """The groups with room for a class, by rate: the same for every job of the class until something moves."""
+        self._at(now)
+        found = self._offers.get(wanted.id)
+        if found is None:
+            who = self._who(wanted)
+            by_rate: dict[float, list[Offer]] = {}
+            for group, rate in who.groups.items():
+                room = self._room(group, wanted.id, who, now)
+                if room.slots:
+                    by_rate.setdefault(rate, []).append(
+                        (group, room.slots, room.running_us, self._queue(group))
+                    )
+            found = self._offers[wanted.id] = tuple(by_rate.items())
+        return found
 
     def _room(self, group: str, class_id: str, who: _Capable, now: int) -> _Room:
         """The slots of a group that may run a class, and what runs on them."""
-        if now != self._spared_at:
-            self._spared.clear()
-            self._spared_at = now
+        self._at(now)
         known = self._spared.setdefault(group, {})
         for_whom = "" if group in who.engines else class_id  # its only member is the same for every class
         found = known.get(for_whom)
@@ -336,8 +296,8 @@ class Outlook:
             )
         return found
 
-    def _queue(self, group: str) -> _Queue:
-        return self._queues.setdefault(group, _Queue())
+    def _queue(self, group: str) -> Queue:
+        return self._queues.setdefault(group, Queue())
 
     def _of(self, group: str) -> Sequence[_Standing]:
         if not self._members:
@@ -369,7 +329,7 @@ class Outlook:
         return _Capable(rates, groups, min(rates.values(), default=None))
 
 
-_NOTHING = _Queue()
+_NOTHING = Queue()
 
 
 def _left(run: tuple[int, int], now: int) -> float:

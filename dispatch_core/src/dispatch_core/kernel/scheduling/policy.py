@@ -12,7 +12,7 @@ from typing import Protocol
 from attrs import frozen
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
-from dispatch_core.kernel.scheduling.outlook import Route
+from dispatch_core.kernel.scheduling.routing import Route, least
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.jobs import OPEN_LANE, Job, Ready, engine_lane, group_lane
 
@@ -100,7 +100,7 @@ class FlowPolicy:
     def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """One band; the key is the instant it counts as late."""
         weight = weight_of(job.spec.priority)
-        route = min(prospects.routes, key=lambda each: _cost(weight, each), default=None)
+        route = least(prospects.routes, lambda here, wait, behind, _: weight * (wait + here) + here * behind)
         grace = min(self.kappa * prospects.best_us / weight, self.cap_s * SECOND_US)
         steps = max(-4, min(8, job.spec.priority)) * self.step_s * SECOND_US
         key = job.created_us + prospects.push_us + round(grace - steps)
@@ -125,10 +125,6 @@ class FlowPolicy:
         return weight * here_us > there
 
 
-def _cost(weight: float, route: Route) -> tuple[float, str]:
-    return (weight * (route.wait_us + route.here_us) + route.here_us * route.behind, route.group)
-
-
 @frozen(kw_only=True)
 class MakespanPolicy:
     """All done as early as possible: long jobs first, each where it would end first; for batches.
@@ -141,9 +137,7 @@ class MakespanPolicy:
 
     def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """By length, longest first among jobs of one instant."""
-        route = min(
-            prospects.routes, key=lambda each: (each.backlog_us + each.here_us, each.group), default=None
-        )
+        route = least(prospects.routes, lambda here, _wait, _behind, backlog: backlog + here)
         key = job.created_us + max(round(self.cap_s * SECOND_US) - prospects.best_us, 0)
         est_us = prospects.best_us if route is None else route.here_us
         return place_at(job, wanted, est_us, order_key=key, group=route.group if route else None)

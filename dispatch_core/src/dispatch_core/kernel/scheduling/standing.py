@@ -9,7 +9,8 @@ from attrs import field, frozen
 
 from dispatch_core.kernel.scheduling.explanation import Reason
 from dispatch_core.kernel.scheduling.matcher import WAITS_FOR_BETTER, Front, Matcher
-from dispatch_core.kernel.scheduling.outlook import Outlook, Route
+from dispatch_core.kernel.scheduling.outlook import Outlook
+from dispatch_core.kernel.scheduling.routing import Route
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
