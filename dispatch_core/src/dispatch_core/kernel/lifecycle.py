@@ -102,7 +102,7 @@ def decide(job: Job, attempt: Attempt | None, command: JobCommand, now: int, ter
         return early
     cell = TABLE[variant_of(job), verb]
     decision = CELLS[cell](Case(job, attempt, now, terms), command)
-    return attrs.evolve(decision, events=tuple(paced(job, each, now) for each in decision.events))
+    return Decision(tuple(paced(job, each, now) for each in decision.events), decision.pulse)
 
 
 def _before_the_end(

@@ -18,6 +18,7 @@ from attrs import frozen
 
 from dispatch_core.vocabulary.errors import FieldProblem
 
+_NOTHING = object()
 type_name = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 INT_MAX = 2**63 - 1
 
@@ -241,17 +242,35 @@ def _mapping(item: Check) -> Check:
 
 def _instance(kind: Any) -> Check:
     hints = get_type_hints(kind, include_extras=True)
-    fields = [(field.name, f"/{field.name}", _check_of(hints[field.name])) for field in attrs.fields(kind)]
+    fields = [
+        (
+            field.name,
+            f"/{field.name}",
+            _check_of(hints[field.name]),
+            _fine(field, _check_of(hints[field.name])),
+        )
+        for field in attrs.fields(kind)
+    ]
 
     def check(value: Any, path: str) -> Sequence[FieldProblem]:
         if not isinstance(value, kind):
             return [FieldProblem(path, f"must be {expected(kind)}")]
         found: list[FieldProblem] = []
-        for name, step, inner in fields:
-            found.extend(inner(getattr(value, name), path + step))
+        for name, step, inner, fine in fields:
+            each = getattr(value, name)
+            if each is not fine and (wrong := inner(each, path + step)):
+                found.extend(wrong)
         return found
 
     return check
+
+
+def _fine(field: attrs.Attribute[Any], check: Check) -> object:
+    """The default of a field if it is a value that needs no check each time; else what no field holds."""
+    fine = isinstance(field.default, (type(None), bool, int, float, str, tuple)) and not check(
+        field.default, ""
+    )
+    return field.default if fine else _NOTHING
 
 
 def _plain(kind: type) -> Check:

@@ -14,6 +14,8 @@ from dispatch_core.vocabulary.bounds import Length
 SCHEMES = ("file", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
 
 @frozen
 class LocationRule:
@@ -23,7 +25,7 @@ class LocationRule:
         """What is wrong with ``value``, or None."""
         if not isinstance(value, str):
             return None
-        if any(ord(char) < 32 or ord(char) == 127 for char in value):
+        if _CONTROL.search(value):
             return "must not contain control characters"
         scheme, separator, _ = value.partition("://")
         return _url_problem(value, scheme.lower()) if separator else None

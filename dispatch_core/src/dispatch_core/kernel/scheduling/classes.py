@@ -16,6 +16,7 @@ from dispatch_core.vocabulary.kinds import JobKind
 
 _REMEMBERED_MAX = 10_000
 _MEASURED_MAX = 50_000
+_SPECS_MAX = 2_000
 
 
 @frozen(kw_only=True)
@@ -64,6 +65,7 @@ class Classifier:
         self._large_job_bytes = large_job_bytes
         self._classes: dict[tuple[object, ...], SchedulingClass] = {}
         self._jobs: dict[str, tuple[JobSpec, SchedulingClass, float]] = {}
+        self._specs: dict[int, tuple[JobSpec, str, SchedulingClass, float]] = {}
 
     def of(self, job: Job) -> SchedulingClass:
         """The class a job belongs to."""
@@ -75,24 +77,37 @@ class Classifier:
         if known is None or known[0] is not job.spec:
             if len(self._jobs) >= _MEASURED_MAX:
                 self._jobs.clear()
-            kind = self._kinds.get(job.spec.kind) or JobKind(name=job.spec.kind)
-            known = (job.spec, self.of_spec(job.spec, job.tenant), kind.measure(job.spec)[1])
-            self._jobs[job.id] = known
+            known = self._jobs[job.id] = (job.spec, *self.measured_spec(job.spec, job.tenant))
         return known[1:]
 
     def of_spec(self, spec: JobSpec, tenant: str) -> SchedulingClass:
         """The class jobs of this spec would belong to."""
+        return self.measured_spec(spec, tenant)[0]
+
+    def measured_spec(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
+        """The same, and the units of work of such a job: a submit asks for both several times."""
+        known = self._specs.get(
+            id(spec)
+        )  # its own entry keeps the spec alive, and so its id from being used again
+        if known is None or known[0] is not spec or known[1] != tenant:
+            if len(self._specs) >= _SPECS_MAX:
+                self._specs.clear()
+            known = self._specs[id(spec)] = (spec, tenant, *self._measure(spec, tenant))
+        return known[2:]
+
+    def _measure(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))
         large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes
         limits = tuple(sorted(spec.limits, key=lambda use: use.key)) if spec.limits else ()
-        signature = (tenant, spec.kind, kind.measure(spec)[0], needs, large, spec.pool, limits)
+        task_class, units = kind.measure(spec)
+        signature = (tenant, spec.kind, task_class, needs, large, spec.pool, limits)
         found = self._classes.get(signature)
         if found is None:
             if len(self._classes) >= _REMEMBERED_MAX:
                 self._classes.clear()
             found = self._classes[signature] = _build(signature, kind)
-        return found
+        return found, units
 
 
 def _moves(term: Term) -> bool:

@@ -23,6 +23,7 @@ from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.bounds import plain_json
+from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.commands import (
     UNSET,
     Edit,
@@ -72,7 +73,7 @@ def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
         steps.append(_plain_step(step, spec))
     if problems:
         raise InvalidCommandError(problems)
-    return attrs.evolve(foot, ladder=tuple(steps))
+    return attrs.evolve(foot, ladder=tuple(steps)) if steps else foot
 
 
 def _plain_step(step: LadderStep, after: JobSpec) -> LadderStep:
@@ -85,6 +86,8 @@ def _plain_step(step: LadderStep, after: JobSpec) -> LadderStep:
 
 def _checked_limits(spec: JobSpec) -> JobSpec:
     """The spec with its limits by key. Raises InvalidCommandError if one is named twice."""
+    if not spec.limits:
+        return spec
     seen: set[str] = set()
     problems = []
     for index, use in enumerate(spec.limits):
@@ -109,12 +112,11 @@ def _checked_wish(spec: JobSpec, house: House, tenant: str) -> JobSpec:
     parameters = plain_json(spec.parameters)
     assert isinstance(parameters, dict)
     texts = tuple(sorted({term.text for term in terms}))
-    spec = attrs.evolve(spec, requirements=texts, parameters=parameters)
+    spec = changed(spec, requirements=texts, parameters=parameters)
     try:
-        house.classifier.of_spec(
+        house.classifier.measured_spec(
             spec, tenant
-        )  # what the kind adds must parse too: a bad codec is refused here
-        kind.measure(spec)
+        )  # what the kind adds must parse too: a bad codec is refused
     except InvalidCommandError:
         raise
     except Exception as error:
@@ -188,9 +190,9 @@ def room_for_classes(
     Those of ``had`` were let in before.
     """
     house = workspace.house
+    asked = {house.classifier.of_spec(wish, tenant).id for wish in wishes}
     mark = tenant_mark(tenant)
     known = {class_id for _, class_id in workspace.buckets() if class_id.startswith(mark)}
-    asked = {house.classifier.of_spec(wish, tenant).id for wish in wishes}
     asked -= {house.classifier.of_spec(wish, tenant).id for wish in had}
     return asked <= known or len(known) + len(asked - known) <= house.settings.classes_max
 
@@ -215,7 +217,10 @@ def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -
         updated_us=created,
     )
     into = enter(draft, created)
-    event = paced(None, attrs.evolve(event, state=into, ttl_at_us=ttl_at(draft, created, into)), created)
+    ttl_at_us = ttl_at(draft, created, into)
+    if into is not event.state or ttl_at_us is not None:
+        event = changed(event, state=into, ttl_at_us=ttl_at_us)
+    event = paced(None, event, created)
     return workspace.happened(None, event, context, at_us=created)
 
 
