@@ -8,6 +8,7 @@ import secrets
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
 _ID_DIGITS = 26
 _SECRET_DIGITS = 52
 _JOB = "job-"
@@ -16,7 +17,8 @@ _SHORT = re.compile(rf"(?:{_JOB})?([{_ALPHABET}]{{4,{_ID_DIGITS - 1}}})")
 
 def crockford(number: int, digits: int = _ID_DIGITS) -> str:
     """``number`` in lower-case Crockford base32, most significant digit first, exactly ``digits`` long."""
-    return "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in range(digits - 1, -1, -1))
+    pairs = [_PAIRS[(number >> place) & 1_023] for place in range((digits - 1) // 2 * 10, -1, -10)]
+    return "".join(pairs)[-digits:]
 
 
 def beginning_of_job_id(text: str) -> str | None:
