@@ -30,7 +30,6 @@ from dispatch_core.shell.limitview import Held
 from dispatch_core.shell.poolview import Running
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
-from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.denials import AccessDenied, DenialTrail
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
@@ -292,7 +291,7 @@ class Workspace:
         self._record((RecordType.JOB, after.id), after, event, context)
         ready = self.house.place(after, self.transaction, self.now, fresh=isinstance(event, JobSubmitted))
         if ready != after.ready:
-            after = changed(after, ready=ready)
+            after = attrs.evolve(after, ready=ready)
         self._set_job(job, after)
         return after
 

@@ -16,7 +16,6 @@ from dispatch_core.vocabulary.kinds import JobKind
 
 _REMEMBERED_MAX = 10_000
 _MEASURED_MAX = 50_000
-_SPECS_MAX = 2_000
 
 
 @frozen(kw_only=True)
@@ -65,7 +64,6 @@ class Classifier:
         self._large_job_bytes = large_job_bytes
         self._classes: dict[tuple[object, ...], SchedulingClass] = {}
         self._jobs: dict[str, tuple[JobSpec, SchedulingClass, float]] = {}
-        self._specs: dict[int, tuple[JobSpec, str, SchedulingClass, float]] = {}
 
     def of(self, job: Job) -> SchedulingClass:
         """The class a job belongs to."""
@@ -85,17 +83,7 @@ class Classifier:
         return self.measured_spec(spec, tenant)[0]
 
     def measured_spec(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
-        """The same, and the units of work of such a job: a submit asks for both several times."""
-        known = self._specs.get(
-            id(spec)
-        )  # its own entry keeps the spec alive, and so its id from being used again
-        if known is None or known[0] is not spec or known[1] != tenant:
-            if len(self._specs) >= _SPECS_MAX:
-                self._specs.clear()
-            known = self._specs[id(spec)] = (spec, tenant, *self._measure(spec, tenant))
-        return known[2:]
-
-    def _measure(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
+        """The same, and the units of work of such a job."""
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))
         large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes

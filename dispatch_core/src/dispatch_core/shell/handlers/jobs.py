@@ -23,7 +23,6 @@ from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.bounds import plain_json
-from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.commands import (
     UNSET,
     Edit,
@@ -112,7 +111,7 @@ def _checked_wish(spec: JobSpec, house: House, tenant: str) -> JobSpec:
     parameters = plain_json(spec.parameters)
     assert isinstance(parameters, dict)
     texts = tuple(sorted({term.text for term in terms}))
-    spec = changed(spec, requirements=texts, parameters=parameters)
+    spec = attrs.evolve(spec, requirements=texts, parameters=parameters)
     try:
         house.classifier.measured_spec(
             spec, tenant
@@ -219,7 +218,7 @@ def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -
     into = enter(draft, created)
     ttl_at_us = ttl_at(draft, created, into)
     if into is not event.state or ttl_at_us is not None:
-        event = changed(event, state=into, ttl_at_us=ttl_at_us)
+        event = attrs.evolve(event, state=into, ttl_at_us=ttl_at_us)
     event = paced(None, event, created)
     return workspace.happened(None, event, context, at_us=created)
 
