@@ -22,6 +22,7 @@ SUITES = {
     "classes": "benchmarks.classes",
     "backlog": "benchmarks.backlog",
     "http": "benchmarks.http.suite",
+    "postgres": "benchmarks.postgres",
     "commit": "benchmarks.commit",
     "explain": "benchmarks.explain",
 }
