@@ -26,6 +26,8 @@ BREAKER, QUARANTINE = "tests/core/kernel/test_quarantine.py", "tests/core/shell/
 LADDER = "tests/core/kernel/test_ladder.py"
 BATCHES = "tests/http/test_batches.py"
 MODES, CAMPAIGNS = "tests/core/scheduling/test_own_modes.py", "tests/core/shell/test_campaigns.py"
+COMMANDS_OVER_SEVERAL, ENGINE_OVER_SEVERAL = "tests/cli/test_failover.py", "tests/cli/agent/test_failover.py"
+SERVERS = "tests/cli/test_servers.py"
 LAWS = "tests/core/storage/test_laws.py"
 SIMULATION = "dispatch_core/simulation"
 SIMULATE, WHAT_IF = "tests/simulation/test_simulate.py", "tests/simulation/test_what_if.py"
@@ -225,6 +227,24 @@ MUTANTS: Sequence[Mutant] = (
            "else Submitted(job=next(jobs))", "else Submitted()", (BATCHES,)),
     Mutant("all reports of a request have one receipt", f"{SHELL}/carrying.py",
            'f"{key}\\n{place}"', "key", (BATCHES,)),
+    Mutant("a command's repeat is a new command", "dispatch_cli/transport.py",
+           'if method != "GET":', 'if method == "GET":', (COMMANDS_OVER_SEVERAL,)),
+    Mutant("too many requests here, so try there", "dispatch_cli/transport.py",
+           "later_s=retry_after_s(response), away=False)", "later_s=retry_after_s(response))", (COMMANDS_OVER_SEVERAL,)),
+    Mutant("a server that is frozen has all the time", "dispatch_cli/transport.py",
+           "share_s = left_s if count == 1 else", "share_s = left_s if count else", (COMMANDS_OVER_SEVERAL,)),
+    Mutant("who is late moves everybody on", "dispatch_cli/servers.py",
+           "if url == self._urls[self._at]:", "if url:", (SERVERS,)),
+    Mutant("nobody is left alone", "dispatch_cli/servers.py",
+           "self._not_before[url] = now + self._bounded(later_s or 0.0)", "self._not_before[url] = now", (SERVERS,)),
+    Mutant("a pause before another server", "dispatch_cli/servers.py",
+           "return None if asked else 0.0", "return None", (SERVERS,)),
+    Mutant("a claim that moves on is a new claim", "dispatch_cli/agent/claiming.py",
+           "params=params, key=key, wait_s", "params=params, key=secrets.token_urlsafe(18), wait_s", (ENGINE_OVER_SEVERAL,)),
+    Mutant("a departure is repeated under another key", "dispatch_cli/agent/session.py",
+           "key=key, brief=True)", "brief=True)", (ENGINE_OVER_SEVERAL,)),
+    Mutant("the last try leaves servers out", "dispatch_cli/agent/client.py",
+           "if last and away.retry_after_s != 0:", "if last:", ("tests/cli/agent/test_client.py",)),
     Mutant("who waits is never asked again", f"{SHELL}/stepped.py",
            "left = self._turns.take(left[:size]) + left[size:]", "left = self._turns.take(left[:size]) and left[size:]",
            ("tests/core/shell/test_stepped.py",)),

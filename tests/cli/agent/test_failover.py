@@ -77,9 +77,15 @@ def runner() -> Gated:
 
 
 @pytest.fixture
-def agent(ways: Sequence[Relay], runner: Gated) -> Iterator[RunningAgent]:
+def said() -> io.StringIO:
+    """What the engine writes to its log."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def agent(ways: Sequence[Relay], runner: Gated, said: io.StringIO) -> Iterator[RunningAgent]:
     """An engine that was told of both servers, and waits half a second where others wait five."""
-    log = make_log("json", io.StringIO())
+    log = make_log("json", said)
     servers = Servers.parse(*(way.url for way in ways))
     offer = Offer(engine_id="e1", profile=PROFILE, slots=1, runners={runner.kind: runner})
     with closing(Client(servers, api_key=None, log=log, call_s=0.5)) as client:
@@ -190,7 +196,7 @@ def test_it_comes_back_when_the_other_goes(
 
 
 def test_an_engine_leaves_although_the_answer_is_lost(
-    agent: RunningAgent, backend: Backend, ways: list[Relay], runner: Gated
+    agent: RunningAgent, backend: Backend, ways: list[Relay], runner: Gated, said: io.StringIO
 ) -> None:
     """Its departure is repeated under the same key, and it ends in order."""
     runner.gate.set()
@@ -202,3 +208,4 @@ def test_an_engine_leaves_although_the_answer_is_lost(
     assert agent.status == 0
     assert [len(way.lost) for way in ways] == [1, 1]
     assert backend.dispatcher.engine("e1").engine.seen == "left"
+    assert '"left"' in said.getvalue()
