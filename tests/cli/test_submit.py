@@ -184,3 +184,16 @@ def test_wait_ends_as_the_job_does(remote: Program, dispatcher: Dispatcher, engi
     thread.join()
     assert ended["state"] == "completed"
     assert ended["result"] == {"size_bytes": 5}
+
+
+def test_a_long_file_goes_in_portions(dispatch: Program) -> None:
+    """Of 1,000 lines each: all are accepted in their order, and a repeat with the key tells the same ids."""
+    form = {"parameters": {"source": "/in/a.mov", "target": "/out/a.mp4"}}
+    lines = [json.dumps({**form, "note": str(number)}) for number in range(1_200)]
+    lines[1_100] = json.dumps({**form, "pool": "none"})
+    text = "\n".join(lines)
+    told = dispatch("submit", "--file", "-", "--key", "k", "--json", stdin=text, exit_code=5).stdout
+    jobs = [json.loads(line) for line in told.splitlines()]
+    assert [job["note"] for job in jobs] == [str(number) for number in range(1_200) if number != 1_100]
+    assert dispatch("submit", "--file", "-", "--key", "k", "--json", stdin=text, exit_code=5).stdout == told
+    assert dispatch.json("status")["accepted"] == 1_199

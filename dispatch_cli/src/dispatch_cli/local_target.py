@@ -13,7 +13,7 @@ from dispatch_cli import __version__
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem, exit_code_of
 from dispatch_cli.kinds import KINDS
 from dispatch_cli.local_cursors import page_cursor, place_after, resumed
-from dispatch_cli.local_verbs import acted, purged, steered
+from dispatch_cli.local_verbs import acted, purged, steered, submitted
 from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb, ManyVerb
 from dispatch_core import (
     Context,
@@ -111,6 +111,13 @@ class LocalTarget:
         with self._acting(key) as acting:
             spec = spec_from_form(form, priority=acting.settings.priority_default)
             return job_form(acting.submit(spec))
+
+    def submit_each(
+        self, forms: Sequence[Mapping[str, object]], *, key: str | None = None
+    ) -> Sequence[Form | CommandFailure]:
+        """See ``Target``."""
+        with self._acting(key) as acting:
+            return submitted(acting, forms, core_errors)
 
     def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""

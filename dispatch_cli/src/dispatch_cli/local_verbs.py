@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, assert_never
 
+from dispatch_cli.exits import CommandFailure
 from dispatch_cli.target import EngineVerb, Form, JobVerb
-from dispatch_core import Dispatcher, Engine, Job, Retention
-from dispatch_core.forms import parse_instant
+from dispatch_core import (
+    Dispatcher,
+    Engine,
+    InvalidCommandError,
+    Job,
+    JobSpec,
+    Retention,
+    SubmitEach,
+    Submitted,
+)
+from dispatch_core.forms import job_form, parse_instant, spec_from_form
 
 
 def acted(acting: Dispatcher, job_id: str, verb: JobVerb, told: Mapping[str, object]) -> Job:
@@ -60,3 +71,32 @@ def steered(acting: Dispatcher, engine_id: str, verb: EngineVerb, reason: str) -
             return acting.resume(engine_id)
         case _:
             assert_never(verb)
+
+
+def submitted(
+    acting: Dispatcher,
+    forms: Sequence[Mapping[str, object]],
+    core_errors: Callable[[], AbstractContextManager[None]],
+) -> Sequence[Form | CommandFailure]:
+    """What became of each of many jobs: its form, or the failure that the core's refusal is."""
+
+    def parsed(form: Mapping[str, object]) -> JobSpec | CommandFailure:
+        try:
+            with core_errors():
+                return spec_from_form(form, priority=acting.settings.priority_default)
+        except CommandFailure as failure:
+            return failure
+
+    def told(answer: Submitted) -> Form | CommandFailure:
+        try:
+            with core_errors():
+                if answer.job is None:
+                    raise InvalidCommandError(answer.problems)
+                return job_form(answer.job)
+        except CommandFailure as failure:
+            return failure
+
+    tried = [parsed(form) for form in forms]
+    specs = tuple(each for each in tried if isinstance(each, JobSpec))
+    answers = iter(acting.execute(SubmitEach(specs=specs)) if specs else ())
+    return [each if isinstance(each, CommandFailure) else told(next(answers)) for each in tried]

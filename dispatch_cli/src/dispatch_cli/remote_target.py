@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+from dispatch_cli.exits import CommandFailure
 from dispatch_cli.target import EngineVerb, Form, JobQuery, JobVerb, ManyVerb
-from dispatch_cli.transport import Transport, segment
+from dispatch_cli.transport import Transport, failure_told, segment
 
 
 class RemoteTarget:
@@ -30,6 +31,16 @@ class RemoteTarget:
     def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
         """See ``Target``."""
         return self._tell("POST", "/jobs", form, key)
+
+    def submit_each(
+        self, forms: Sequence[Mapping[str, object]], *, key: str | None = None
+    ) -> Sequence[Form | CommandFailure]:
+        """See ``Target``."""
+        answers = self._transport.send_lines("/jobs", forms, key=key)
+        return [
+            each["job"] if "job" in each else failure_told(each["problem"], each["status"])
+            for each in answers
+        ]
 
     def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:
         """See ``Target``."""

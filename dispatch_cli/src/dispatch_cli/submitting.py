@@ -3,40 +3,95 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import IO, Final
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final
+
+import click
 
 from dispatch_cli.caller import Caller
 from dispatch_cli.exits import CommandFailure, ExitCode, Problem
-from dispatch_cli.target import Target
+from dispatch_cli.target import Form, Target
 
 LINE_CHARS_MAX: Final = 1_000_000
 LINES_MAX: Final = 1_000_000
+CHUNK_LINES: Final = 1_000
+CHUNK_CHARS: Final = 4_000_000
 
 
 def submit_lines(
     caller: Caller, target: Target, lines: IO[str], key: str | None
 ) -> tuple[list[str], CommandFailure | None]:
-    """Submit every line; the ids accepted, and the first failure.
+    """Submit every line, up to 1,000 at a time; the ids accepted, and the first failure.
 
     What is wrong with one line stops none of the others; a server that is away or refuses the key stops here
     (raises CommandFailure naming the line), and the same file and key may be submitted again.
     """
     accepted: list[str] = []
     first: CommandFailure | None = None
-    for number, line in _numbered(lines):
-        try:
-            job = target.submit(_form(line), key=None if key is None else f"{key}#{number}")
-        except CommandFailure as failure:
-            failure.subject = f"line {number}"
-            if failure.exit_code in (ExitCode.UNAVAILABLE, ExitCode.UNAUTHORISED):
-                raise
-            failure.show(as_json=caller.json)
-            first = first or failure
-        else:
-            accepted.append(job["id"])
-            caller.tell_line(job, f"{job['id']}")
+    with _bar(caller, lines) as bar:
+        for chunk in _chunks(_numbered(lines)):
+            for number, answer in _answers(target, chunk, key):
+                if not isinstance(answer, CommandFailure):
+                    accepted.append(answer["id"])
+                    caller.tell_line(answer, f"{answer['id']}")
+                    continue
+                answer.subject = f"line {number}"
+                if answer.exit_code in (ExitCode.UNAVAILABLE, ExitCode.UNAUTHORISED):
+                    raise answer
+                answer.show(as_json=caller.json)
+                first = first or answer
+            bar.update(sum(len(line.encode()) for _, line in chunk))
     return accepted, first
+
+
+def _bar(caller: Caller, lines: IO[str]) -> Any:
+    """How far it is, where somebody watches who does not see the ids go by; nothing elsewhere."""
+    watched = sys.stderr.isatty() and not sys.stdout.isatty() and not caller.json
+    try:
+        length = os.fstat(lines.fileno()).st_size if watched else 0
+    except OSError:
+        length = 0
+    return click.progressbar(length=length, label="Submitting", file=sys.stderr, hidden=not length)
+
+
+Numbered = tuple[int, str]
+
+
+def _chunks(numbered: Iterator[Numbered]) -> Iterator[list[Numbered]]:
+    """The lines in portions that one request carries."""
+    chunk: list[Numbered] = []
+    size = 0
+    for number, line in numbered:
+        chunk.append((number, line))
+        size += len(line)
+        if len(chunk) == CHUNK_LINES or size >= CHUNK_CHARS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _answers(
+    target: Target, chunk: Sequence[Numbered], key: str | None
+) -> Iterator[tuple[int, Form | CommandFailure]]:
+    forms: dict[int, Form] = {}
+    failures: dict[int, CommandFailure] = {}
+    for number, line in chunk:
+        try:
+            forms[number] = _form(line)
+        except CommandFailure as failure:
+            failures[number] = failure
+    start = chunk[0][0]
+    try:
+        own = None if key is None else f"{key}#{start}"
+        answers = target.submit_each(list(forms.values()), key=own) if forms else ()
+    except CommandFailure as failure:
+        failure.subject = f"line {start}"
+        raise
+    told = failures | dict(zip(forms, answers, strict=True))
+    yield from sorted(told.items())
 
 
 def lines_of(lines: IO[str]) -> Iterator[dict[str, object]]:

@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
+from dispatch_cli.exits import CommandFailure
+
 Form = dict[str, Any]
 JobVerb = Literal["cancel", "requeue", "hold", "release", "assign", "restore"]
 ManyVerb = Literal["requeue", "cancel"]
@@ -58,6 +60,12 @@ class Target(Protocol):
 
     def submit(self, form: Mapping[str, object], *, key: str | None = None) -> Form:
         """Accept a job; its form."""
+        ...
+
+    def submit_each(
+        self, forms: Sequence[Mapping[str, object]], *, key: str | None = None
+    ) -> Sequence[Form | CommandFailure]:
+        """Accept those of up to 1,000 jobs that are fit; of each its form, or what refuses it."""
         ...
 
     def job(self, job_id: str, *, fields: Sequence[str] = ()) -> Form:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 import httpx2
@@ -103,6 +104,21 @@ class Transport:
         if body is not None:
             options["json"] = body
         return self._until(budget_s, lambda timeout: self._once(method, path, options, timeout))
+
+    def send_lines(
+        self, path: str, forms: Sequence[Mapping[str, object]], *, key: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The form that each of some forms is answered with; all of them are sent again if they must be."""
+        options: dict[str, Any] = {
+            "headers": {
+                "Content-Type": LINES_TYPE,
+                "Accept": LINES_TYPE,
+                "Idempotency-Key": key or secrets.token_urlsafe(18),
+            },
+            "content": "".join(json.dumps(form) + "\n" for form in forms).encode(),
+        }
+        answer = self._until(self._timeout_s, lambda timeout: self._once("POST", path, options, timeout))
+        return cast("list[dict[str, Any]]", answer.form)
 
     def lines(self, path: str, params: Mapping[str, str | int | None]) -> Iterator[str]:
         """The lines of an answer, as they arrive. Raises CommandFailure if it does not come or is cut off.
@@ -215,6 +231,8 @@ class Transport:
         if not response.content:
             return None
         try:
+            if response.headers.get("Content-Type") == LINES_TYPE:
+                return [json.loads(line) for line in _split(iter([response.content]))]
             return response.json()
         except ValueError:
             message = f"{self.url} does not answer as a Dispatch server does"
@@ -237,10 +255,16 @@ def failure_of(response: httpx2.Response) -> CommandFailure:
         told = response.json()
     except ValueError:
         told = {}
-    told = told if isinstance(told, dict) else {}
     status = response.status_code
+    failure = failure_told(told if isinstance(told, dict) else {}, status, response.reason_phrase)
+    failure.request_id = failure.request_id or response.headers.get("X-Request-Id")
+    return failure
+
+
+def failure_told(told: Mapping[str, Any], status: int, phrase: str = "") -> CommandFailure:
+    """The failure that a problem document tells of."""
     code = str(told.get("code") or "")
-    message = str(told.get("detail") or told.get("title") or f"{status} {response.reason_phrase}")
+    message = str(told.get("detail") or told.get("title") or f"{status} {phrase}")
     entries = told.get("errors")
     hint = "name the key's file with --api-key-file, or set DISPATCH_API_KEY" if status == 401 else ""
     return CommandFailure(
@@ -252,7 +276,7 @@ def failure_of(response: httpx2.Response) -> CommandFailure:
             for each in (entries if isinstance(entries, list) else [])
             if isinstance(each, dict)
         ],
-        request_id=told.get("request_id") or response.headers.get("X-Request-Id"),
+        request_id=told.get("request_id"),
         hint=hint,
     )
 
