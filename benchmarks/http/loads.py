@@ -53,7 +53,7 @@ def _claim(name: str, more: str = "") -> bytes:
     return request("POST", f"/queue/next_job?engine_id={name}&session={SESSION}{more}")
 
 
-def noop(address: Address, connections: int, seconds: float) -> Found:
+def noop(address: Address, connections: int, seconds: float, pid: int) -> Found:
     """Requests that do nothing, with the body of a submit."""
     asked, goes, done = request("POST", "/noop", spec(1)), until(seconds), [0]
 
@@ -62,16 +62,19 @@ def noop(address: Address, connections: int, seconds: float) -> Found:
             insist((yield asked), 200)
             done[0] += 1
 
-    return _per_s(address, [client() for _ in range(connections)], done, "requests/s")
+    return _per_s(address, [client() for _ in range(connections)], done, pid)
 
 
-def _per_s(address: Address, scripts: list[Script], done: list[int], name: str) -> Found:
-    started = time.perf_counter()
+def _per_s(address: Address, scripts: list[Script], done: list[int], pid: int) -> Found:
+    started, began_s = time.perf_counter(), cpu_s(pid)
     play(address, scripts)
-    return {name: done[0] / (time.perf_counter() - started)}
+    spent = time.perf_counter() - started
+    return {"rate": done[0] / spent, "CPU ms": 1_000 * (cpu_s(pid) - began_s) / max(done[0], 1)}
 
 
-def single(address: Address, connections: int, seconds: float, engines: int = 4, wait: float = 0) -> Found:
+def single(
+    address: Address, connections: int, seconds: float, pid: int, engines: int = 4, wait: float = 0
+) -> Found:
     """Submit, claim, complete: a request each; connections take turns to speak for a few engines."""
     names, goes, done = register(address, engines), until(seconds), [0]
     submits = itertools.cycle([request("POST", "/jobs", spec(number)) for number in range(970)])
@@ -93,12 +96,12 @@ def single(address: Address, connections: int, seconds: float, engines: int = 4,
             insist((yield _report(text_of(lease, b"job_id"), body)), 200)
             done[0] += 1
 
-    return _per_s(
-        address, [client(names[number % engines]) for number in range(connections)], done, "lifecycles/s"
-    )
+    return _per_s(address, [client(names[number % engines]) for number in range(connections)], done, pid)
 
 
-def batch(address: Address, connections: int, seconds: float, engines: int = 4, size: int = BATCH) -> Found:
+def batch(
+    address: Address, connections: int, seconds: float, pid: int, engines: int = 4, size: int = BATCH
+) -> Found:
     """The same in three requests for ``size`` jobs: a list of them, a claim with a limit, a list of reports."""
     names, goes, done = register(address, engines), until(seconds), [0]
     numbers = itertools.count()
@@ -121,7 +124,7 @@ def batch(address: Address, connections: int, seconds: float, engines: int = 4, 
             done[0] += len(ends)
 
     clients = [client(names[number % engines]) for number in range(connections)]
-    return _per_s(address, clients, done, "lifecycles/s")
+    return _per_s(address, clients, done, pid)
 
 
 def _listed(value: object) -> list[dict[str, str]]:
@@ -148,6 +151,7 @@ def fleet(
     ]
     for each in lists:
         ask(address, each, 200)
+    _all_beat(address, names)  # to register so many took longer than engines may be silent
     held: dict[str, list[dict[str, str]]] = {}
     due = len(names) / beat_s + claims_per_s
     done, started = [0], time.perf_counter()
@@ -180,6 +184,16 @@ def fleet(
         "share served in time": done[0] / spent / due,
         "claims granted": float(sum(map(len, held.values()))),
     }
+
+
+def _all_beat(address: Address, names: list[str]) -> None:
+    beat = {"session": SESSION}
+
+    def client(some: list[str]) -> Script:
+        for name in some:
+            insist((yield request("POST", f"/engines/{name}/heartbeat", beat)), 200)
+
+    play(address, [client(names[start::16]) for start in range(16)])
 
 
 def _in_turn(names: list[str], due: float, claims_per_s: float) -> Iterator[tuple[int, str, bool]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.http.serving import dispatch, nothing
-from benchmarks.suite import Figure, Outcome, Rounds, Scale, compared, in_turns, line, ratio, tell
+from benchmarks.http.serving import Served, dispatch, nothing
+from benchmarks.suite import Figure, Outcome, Rounds, Scale, compared, in_turns, ratio, tell
 
 THREADS = 64
 CONNECTIONS, BATCH_CONNECTIONS, ENGINES = 32, 4, 4
@@ -24,27 +24,26 @@ NOTES = (
 )
 
 
-def _noop(scale: Scale) -> float:
-    with nothing("waitress", THREADS) as served:
-        return served.load("noop", connections=CONNECTIONS, seconds=scale.seconds)["requests/s"]
+def _rates(folder: Path, scale: Scale, cpu: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Rates by what was measured; the CPU milliseconds that one of them cost the server go to ``cpu``."""
 
+    def noop() -> float:
+        with nothing("waitress", THREADS) as served:
+            return rate(NOOP, served, "noop", connections=CONNECTIONS)
 
-def _lifecycles(folder: Path, server: str, load: str, connections: int, scale: Scale) -> float:
-    with dispatch(folder, server, threads=THREADS) as served:
-        found = served.load(load, connections=connections, seconds=scale.seconds, engines=ENGINES)
-        return found["lifecycles/s"]
+    def lifecycles(name: str, server: str, load: str, connections: int) -> float:
+        with dispatch(folder, server, threads=THREADS) as served:
+            return rate(name, served, load, connections=connections, engines=ENGINES)
 
+    def rate(name: str, served: Served, load: str, **options: int) -> float:
+        found = served.load(load, seconds=scale.seconds, pid=served.process.pid, **options)
+        cpu.setdefault(name, []).append(found["CPU ms"])
+        return found["rate"]
 
-def _rates(folder: Path, scale: Scale) -> dict[str, list[float]]:
-    return in_turns(
-        scale.rounds,
-        {NOOP: partial(_noop, scale)}
-        | {
-            f"{server}, {load}": partial(_lifecycles, folder, server, load, connections, scale)
-            for server in SERVERS
-            for load, connections in (("single", CONNECTIONS), ("batch", BATCH_CONNECTIONS))
-        },
-    )
+    loads = (("single", CONNECTIONS), ("batch", BATCH_CONNECTIONS))
+    names = {f"{server}, {load}": (server, load, many) for server in SERVERS for load, many in loads}
+    ours = {name: partial(lifecycles, name, *each) for name, each in names.items()}
+    return in_turns(scale.rounds, {NOOP: noop, **ours})
 
 
 def _woken(folder: Path, scale: Scale) -> dict[str, float]:
@@ -67,11 +66,15 @@ def run(scale: Scale) -> Outcome:
     """Rates in turns; then wake-ups and the fleet."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rounds = _rates(folder, scale)
+        cpu: dict[str, list[float]] = {}
+        rounds = _rates(folder, scale, cpu)
         woken, fleet = _woken(folder, scale), _fleet(folder, scale)
-    rows = [line(rounds, name, "/s") for name in rounds]
-    rows += [_one(f"woken, {name}", value) for name, value in woken.items()]
-    rows += [_one(f"fleet, {name}", value) for name, value in fleet.items()]
+    rows = [
+        _row(f"{name}, {'requests' if name == NOOP else 'lifecycles'}/s", rounds[name]) for name in rounds
+    ]
+    rows += [_row(f"{name}, CPU ms of the server for one of them", values) for name, values in cpu.items()]
+    rows += [_row(f"woken, {name}", [value]) for name, value in woken.items()]
+    rows += [_row(f"fleet, {name}", [value]) for name, value in fleet.items()]
     return Outcome(rows=rows, figures=_figures(rounds, woken, fleet), notes=NOTES)
 
 
@@ -89,5 +92,6 @@ def _figures(rounds: Rounds, woken: Mapping[str, float], fleet: Mapping[str, flo
     }
 
 
-def _one(name: str, value: float) -> dict[str, object]:
-    return {"what": name, "median /s": value, "least": value, "most": value, "rounds": 1}
+def _row(name: str, values: Sequence[float]) -> dict[str, object]:
+    median = statistics.median(values)
+    return {"what": name, "median": median, "least": min(values), "most": max(values), "rounds": len(values)}
