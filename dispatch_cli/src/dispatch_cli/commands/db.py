@@ -1,4 +1,4 @@
-"""`dispatch db backup|verify|restore|info|migrate`: the file that holds the jobs, on this machine."""
+"""`dispatch db backup|verify|restore|info|migrate|renew`: the file or the PostgreSQL that holds the jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def backup_database(caller: Caller, into: Path | None, force: bool) -> None:
     """Back up the database while it is used.
 
     FILE is complete and on the disk when the command ends, or not there. With --url the server is asked to back up into
-    its own folder of backups, and FILE must not be named.
+    its own folder of backups, and FILE must not be named. PostgreSQL has means of its own; the answer is the command.
     """
     if kept_option(caller.context, "url"):
         if into is not None or force:
@@ -56,7 +56,7 @@ def backup_database(caller: Caller, into: Path | None, force: bool) -> None:
 def verify_database(caller: Caller, file: Path | None) -> None:
     """Check every page, row, history and count of the database, or of a backup.
 
-    A server may use it meanwhile. Ends with exit code 1 if anything is wrong.
+    Servers may use it meanwhile. Ends with exit code 1 if anything is wrong. The pages of PostgreSQL are its own to check.
     """
     from dispatch_core.storage import verify_store
 
@@ -104,14 +104,17 @@ def restore_database(caller: Caller, backup: Path) -> None:
 )
 def show_database(caller: Caller) -> None:
     """Show what the database says of itself: its size, its schema, who uses it."""
-    from dispatch_core.storage import store_info
+    from dispatch_core.storage import SharedInfo, store_info
 
     info = _upkeep(caller, lambda _tell: store_info(_database(caller)))
 
     def people() -> None:
-        from dispatch_cli.render.db import show_info
+        from dispatch_cli.render.db import show_info, show_shared
 
-        show_info(info)
+        if isinstance(info, SharedInfo):
+            show_shared(info)
+        else:
+            show_info(info)
 
     caller.tell(_form(info), people)
 
@@ -124,14 +127,37 @@ def show_database(caller: Caller) -> None:
 def migrate_database(caller: Caller) -> None:
     """Bring the database to the schema of this version, after a copy was put beside it.
 
-    `dispatch serve` does the same when it starts.
+    `dispatch serve` does the same when it starts. Of PostgreSQL no copy is made: back it up first. Servers may go on
+    meanwhile, if the new schema lets their version share it.
     """
     from dispatch_core.storage import migrate_store
 
     done = _upkeep(caller, lambda tell: migrate_store(_database(caller), tell=tell))
     beside = "" if done.copy is None else f"; as it was: {done.copy}"
     line = f"{done.path}: schema {done.before} to {done.after}{beside}"
-    caller.tell_line(_form(done), line if done.copy else f"{done.path}: has schema {done.after} already")
+    caller.tell_line(
+        _form(done), line if done.before != done.after else f"{done.path}: has schema {done.after} already"
+    )
+
+
+@click.command("renew")
+@click.option("--force", is_flag=True, help="Although servers are connected; start them anew afterwards.")
+@calling
+@examples(
+    "dispatch db renew --database postgresql+psycopg://dispatch@db.example/dispatch",
+)
+def renew_database(caller: Caller, force: bool) -> None:
+    """Begin a new incarnation of a database in PostgreSQL.
+
+    After a restore over the tables of the same database (pg_restore --clean), which Dispatch cannot notice; a copy, a restore
+    into another database and a promoted standby it notices itself. Leases granted before are lost: their jobs are
+    granted anew.
+    """
+    from dispatch_core.storage import renew_store
+
+    done = _upkeep(caller, lambda _tell: renew_store(_database(caller), force=force))
+    line = f"{done.name}: incarnation {done.incarnation} (leases of before are lost, and granted anew)"
+    caller.tell_line(_form(done), line)
 
 
 def _database(caller: Caller) -> str:

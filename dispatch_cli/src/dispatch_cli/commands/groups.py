@@ -108,6 +108,7 @@ DB_COMMANDS: Final = MappingProxyType(
             f"{_DB}:migrate_database",
             "Bring the database to the schema of this version, after a copy was put beside it.",
         ),
+        "renew": Later(f"{_DB}:renew_database", "Begin a new incarnation of a database in PostgreSQL."),
     }
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dispatch_cli.render.clean import clean
 from dispatch_cli.render.terminal import cell, interactive, listing, pairs, show
-from dispatch_core.storage import Restoration, StoreInfo, Tell, Verdict
+from dispatch_core.storage import Restoration, SharedInfo, StoreInfo, Tell, Verdict
 
 STEPS: Final = {"copy": "copying", "pages": "checking pages", "rows": "checking rows", "migrate": "migrating"}
 
@@ -76,18 +76,44 @@ def show_restoration(done: Restoration) -> None:
 
 def show_info(info: StoreInfo) -> None:
     """The file."""
-    newest = info.revision == info.newest_revision
-    schema = str(info.revision) if newest else f"{info.revision} (this version's is {info.newest_revision})"
     show(
         pairs(
             [
                 ("database", str(info.path)),
                 ("size", f"{info.size_bytes / 1e6:.1f} MB, log {info.log_bytes / 1e6:.1f} MB"),
-                ("schema", schema),
+                ("schema", _schema(info)),
                 ("incarnation", info.incarnation),
                 ("used by", info.in_use_by or "nobody"),
-                ("jobs", ", ".join(f"{count} {state}" for state, count in info.jobs.items()) or "none"),
+                ("jobs", _counted(info.jobs)),
                 ("SQLite", info.sqlite_version),
             ]
         )
     )
+
+
+def show_shared(info: SharedInfo) -> None:
+    """The database that servers share."""
+    held = f"{info.oldest_write_s:.0f} s: a transaction is open, and events since are not told"
+    show(
+        pairs(
+            [
+                ("database", info.name),
+                ("size", f"{info.size_bytes / 1e6:.1f} MB"),
+                ("schema", f"{_schema(info)}, for programs from {info.oldest_program} on"),
+                ("incarnation", info.incarnation),
+                ("connected", _counted(info.connected, "nobody")),
+                ("events held back", held if info.oldest_write_s >= 1 else "no"),
+                ("jobs", _counted(info.jobs)),
+                ("PostgreSQL", info.server_version),
+            ]
+        )
+    )
+
+
+def _schema(info: StoreInfo | SharedInfo) -> str:
+    newest = info.revision == info.newest_revision
+    return str(info.revision) if newest else f"{info.revision} (this version's is {info.newest_revision})"
+
+
+def _counted(counts: Mapping[str, int], nothing: str = "none") -> str:
+    return ", ".join(f"{count} {name or 'unnamed'}" for name, count in counts.items()) or nothing

@@ -1,16 +1,26 @@
 """Stores: ``MemoryStorage`` for tests and embedding, ``create_storage`` for a store named by a URL or path.
 
-And their upkeep: backups, checks, restores and migrations of a store in a file.
+And their upkeep: backups, checks, restores and migrations.
 """
 
 from dispatch_core.storage.backups import BackupFolder, copy_storage, taken_at
 from dispatch_core.storage.files import replacing
 from dispatch_core.storage.memory import MemoryStorage
 from dispatch_core.storage.opening import create_storage
-from dispatch_core.storage.reports import Backup, Migration, Restoration, StoreInfo, Tell, Verdict
+from dispatch_core.storage.reports import (
+    Backup,
+    Migration,
+    Renewal,
+    Restoration,
+    SharedInfo,
+    StoreInfo,
+    Tell,
+    Verdict,
+)
 from dispatch_core.storage.upkeep import (
     backup_store,
     migrate_store,
+    renew_store,
     restore_store,
     store_info,
     verify_store,
@@ -21,7 +31,9 @@ __all__ = [
     "BackupFolder",
     "MemoryStorage",
     "Migration",
+    "Renewal",
     "Restoration",
+    "SharedInfo",
     "StoreInfo",
     "Tell",
     "Verdict",
@@ -29,6 +41,7 @@ __all__ = [
     "copy_storage",
     "create_storage",
     "migrate_store",
+    "renew_store",
     "replacing",
     "restore_store",
     "store_info",

@@ -29,10 +29,10 @@ class Backup:
 class Verdict:
     """What a check of every page, row, history and count found. ``findings`` are at most the first hundred.
 
-    ``read`` is false if only the pages were looked at: the schema is older than this program's.
+    ``path`` is the file, or what messages call a database that servers share. ``read`` is false if only the pages were looked at: the schema is older than this program's.
     """
 
-    path: Path
+    path: Path | str
     revision: str | None
     read: bool
     counts: Mapping[str, int]
@@ -74,9 +74,41 @@ class StoreInfo:
 
 @frozen(kw_only=True)
 class Migration:
-    """A migration that was done, and the copy of the store as it was. Nothing was to do if both are equal."""
+    """A migration that was done, and the copy of the store as it was. Nothing was to do if both are equal.
 
-    path: Path
+    Of a database that servers share no copy is made; ``path`` is what messages call it.
+    """
+
+    path: Path | str
     before: str
     after: str
     copy: Path | None
+
+
+@frozen(kw_only=True)
+class SharedInfo:
+    """What a database that servers share says of itself, and who is connected: connections by what they call themselves.
+
+    ``oldest_write_s`` is for how long a transaction that writes has been open, anywhere on that database server:
+    events committed since are not told before it ends.
+    """
+
+    name: str
+    size_bytes: int
+    revision: str | None
+    newest_revision: str
+    oldest_program: str | None
+    incarnation: str | None
+    jobs: Mapping[str, int]
+    connected: Mapping[str, int]
+    oldest_write_s: float
+    server_version: str
+
+
+@frozen(kw_only=True)
+class Renewal:
+    """A new life of a database that servers share: no token of ``before`` counts any more."""
+
+    name: str
+    before: str | None
+    incarnation: str

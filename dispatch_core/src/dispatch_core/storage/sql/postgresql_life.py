@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -40,7 +42,8 @@ def open_database(pool: Pool, *, init: bool, migrate: bool) -> str:
     with pool.connect(options=options) as connection:
         try:
             if not _is_ready(connection):
-                _under_lock(connection, pool, init=init, migrate=migrate)
+                with under_lock(connection):
+                    _make_ready(connection, pool, init=init, migrate=migrate)
             return _life(connection, pool.name)
         except psycopg.Error as error:
             raise storage_error(error, pool.name, "cannot open") from error
@@ -48,29 +51,31 @@ def open_database(pool: Pool, *, init: bool, migrate: bool) -> str:
 
 def _is_ready(connection: Connection) -> bool:
     """Whether nothing is to be made or changed: then no lock is needed."""
-    if _revision(connection) != schema.HEAD:
+    if revision_of(connection) != schema.HEAD:
         return False
-    return _meta(connection).get("home") == _home(connection)
+    return meta_of(connection).get("home") == home_of(connection)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
     """The Alembic revision of the tables; None: there are none."""
-    if _one(connection, "SELECT to_regclass('alembic_version') IS NOT NULL"):
+    if one(connection, "SELECT to_regclass('alembic_version') IS NOT NULL"):
         found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return None if found is None else str(found[0])
     return None
 
 
-def _meta(connection: Connection) -> dict[str, str]:
+def meta_of(connection: Connection) -> dict[str, str]:
+    """What the store says of itself."""
     return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
-def _one(connection: Connection, text: str) -> Any:
+def one(connection: Connection, text: str) -> Any:
+    """The one value that a query answers; None if it answers nothing."""
     found = connection.execute(text.encode()).fetchone()
     return None if found is None else found[0]
 
 
-def _home(connection: Connection) -> str:
+def home_of(connection: Connection) -> str:
     """What tells this copy of a database from every other: a restored one, or one that was promoted."""
     try:
         found = connection.execute(_THIS_COPY.encode()).fetchone()
@@ -79,18 +84,24 @@ def _home(connection: Connection) -> str:
     return "/".join(found or ())
 
 
-def _under_lock(connection: Connection, pool: Pool, *, init: bool, migrate: bool) -> None:
-    """Alone among the servers that start: make the tables, migrate them, or begin a new life of a copy."""
+def _make_ready(connection: Connection, pool: Pool, *, init: bool, migrate: bool) -> None:
+    """Make the tables, migrate them, or begin a new life of a copy."""
+    revision = revision_of(connection)
+    if revision is None:
+        _make(connection, pool, init=init)
+    elif revision != schema.HEAD:
+        _bring_to_head(connection, pool, revision, migrate=migrate)
+    if (home := home_of(connection)) != meta_of(connection).get("home"):
+        with connection.transaction():
+            begin_life(connection, home)
+
+
+@contextmanager
+def under_lock(connection: Connection) -> Iterator[None]:
+    """Alone among those who would make or change the tables, or begin a new life."""
     connection.execute("SELECT pg_advisory_lock(%s)", [MAKING])
     try:
-        revision = _revision(connection)
-        if revision is None:
-            _make(connection, pool, init=init)
-        elif revision != schema.HEAD:
-            _bring_to_head(connection, pool, revision, migrate=migrate)
-        if (home := _home(connection)) != _meta(connection).get("home"):
-            with connection.transaction():
-                begin_life(connection, home)
+        yield
     finally:
         connection.execute("SELECT pg_advisory_unlock(%s)", [MAKING])
 
@@ -107,7 +118,7 @@ def _make(connection: Connection, pool: Pool, *, init: bool) -> None:
             connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             connection.execute("INSERT INTO alembic_version VALUES (%s)", [schema.HEAD])
             _tell(connection, {"oldest_program": OLDEST_PROGRAM, "tx_base": "0"})
-            begin_life(connection, _home(connection))
+            begin_life(connection, home_of(connection))
     except errors.DuplicateTable as error:
         raise SchemaMismatchError(
             f"{pool.name} has tables of somebody else ({str(error).strip()}). Give Dispatch a database of its own: createdb"
@@ -138,9 +149,9 @@ def _tell(connection: Connection, told: dict[str, str]) -> None:
 
 
 def _life(connection: Connection, name: str) -> str:
-    if _one(connection, "SHOW fsync") == "off":
+    if one(connection, "SHOW fsync") == "off":
         logger.warning("%s runs with fsync=off: what it has acknowledged may be lost", name)
-    found = _meta(connection).get("incarnation")
+    found = meta_of(connection).get("incarnation")
     if found is None:
         raise StorageDamagedError(f"{name} has lost its incarnation. Restore it from a backup.")
     return found
@@ -150,7 +161,7 @@ def _bring_to_head(connection: Connection, pool: Pool, revision: str, *, migrate
     from dispatch_core.storage.sql import migrating
 
     if not migrating.is_known(revision):
-        oldest = _meta(connection).get("oldest_program", revision)
+        oldest = meta_of(connection).get("oldest_program", revision)
         if oldest <= schema.HEAD:
             logger.info(
                 "%s is used by a newer version (%s) that lets this one (%s) share it",

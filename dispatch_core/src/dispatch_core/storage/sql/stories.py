@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
@@ -34,15 +33,15 @@ GIVE_BACKS_MAX = 1_000
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
 _HISTORY = "type, key, version, at_us, event, data, tx, n, tenant, actor, request_id, crc"
 Tagged = tuple[str, int, Row]
+Read = Callable[[str], Iterator[Row]]
+"""The rows of a query, one after the other; several queries are read side by side, of one snapshot."""
 
 
 class Judge:
     """Reads one snapshot in the order of keys, so that it never holds more than one record's rows."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, find: Callable[[str], None], seen: Callable[[Any], None]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, read: Read, find: Callable[[str], None], seen: Callable[[Any], None]) -> None:
+        self._read = read
         self._find = find
         self._seen = seen
         self._forms = forms_by_type()
@@ -125,7 +124,8 @@ class Judge:
 
     def counters(self) -> None:
         """The counters against the rows just seen."""
-        told = self._connection.execute("SELECT tenant, name, sum(value) FROM counters GROUP BY tenant, name")
+        text = "SELECT tenant, name, CAST(sum(value) AS BIGINT) FROM counters GROUP BY tenant, name"
+        told = self._read(text)
         self._all(broken_counts({(tenant, name): count for tenant, name, count in told}, self._rows))
 
     # ----- rows
@@ -135,11 +135,11 @@ class Judge:
         where = f" WHERE type = '{record_type.value}'" if form.key_columns[0] == "type" else ""
         columns = ", ".join(form.columns)
         text = f"SELECT {columns} FROM {form.table.name}{where} ORDER BY {order}"  # noqa: S608  # our own names
-        return iter(self._connection.execute(text))
+        return self._read(text)
 
     def _history_of(self, record_type: RecordType) -> Iterator[Row]:
-        text = f"SELECT {_HISTORY} FROM history WHERE type = ? ORDER BY key, tx, n"  # noqa: S608  # our own names
-        return iter(self._connection.execute(text, (record_type.value,)))
+        where = f"type = '{record_type.value}'"
+        return self._read(f"SELECT {_HISTORY} FROM history WHERE {where} ORDER BY key, tx, n")  # noqa: S608  # our own names
 
     def _tagged(self, rows: Iterator[Row], tag: int, key: int) -> Iterator[Tagged]:
         return ((str(row[key]), tag, row) for row in rows)

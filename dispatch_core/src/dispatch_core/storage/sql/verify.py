@@ -5,38 +5,18 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from attrs import define, field
-
-from dispatch_core.storage.reports import FINDINGS_MAX, Tell, Verdict, tell_nobody
-from dispatch_core.storage.sql import schema
+from dispatch_core.storage.reports import Tell, Verdict, tell_nobody
 from dispatch_core.storage.sql.copying import COPIER_PRAGMAS
+from dispatch_core.storage.sql.judging import Findings, check_rows, is_readable, verdict_of
 from dispatch_core.storage.sql.sqlite_file import check_header, connect, life_sum, revision_of
 from dispatch_core.storage.sql.sqlite_session import driver_error, storage_error
 from dispatch_core.storage.sql.sqlite_words import SQLITE
 from dispatch_core.storage.sql.statements import schema_texts
-from dispatch_core.storage.sql.stories import Judge
 from dispatch_core.vocabulary.errors import StorageDamagedError
 
 STEPS_BETWEEN_CALLS = 100_000
-ROWS_BETWEEN_CALLS = 2_000
-
-
-@define
-class Findings:
-    """What is wrong: counted all, kept up to a bound."""
-
-    kept: list[str] = field(factory=list)
-    total: int = 0
-
-    def add(self, finding: str) -> None:
-        """One more."""
-        self.total += 1
-        if len(self.kept) < FINDINGS_MAX:
-            self.kept.append(finding if len(finding) <= 2_000 else finding[:1_999] + "…")
 
 
 def verify_file(path: Path, *, tell: Tell = tell_nobody) -> Verdict:
@@ -46,7 +26,7 @@ def verify_file(path: Path, *, tell: Tell = tell_nobody) -> Verdict:
         check_header(path)
     except StorageDamagedError as error:
         findings.add(str(error))
-        return _verdict(path, None, False, counts, findings)
+        return verdict_of(path, None, False, counts, findings)
     try:
         connection = connect(path, "ro", (*COPIER_PRAGMAS, "PRAGMA query_only=ON"))
     except sqlite3.Error as error:
@@ -62,7 +42,7 @@ def _unreadable(path: Path, error: sqlite3.Error, findings: Findings) -> Verdict
     if not isinstance(refusal, StorageDamagedError):
         raise refusal from error
     findings.add(str(refusal))
-    return _verdict(path, None, False, Counter(), findings)
+    return verdict_of(path, None, False, Counter(), findings)
 
 
 def _verify(
@@ -76,23 +56,10 @@ def _verify(
         read = _check_schema(connection, revision, findings)
         if read and not findings.total:  # rows of a broken page would only repeat what is known
             _check_life(connection, findings)
-            _check_rows(connection, findings, counts, tell)
+            check_rows(lambda text: iter(connection.execute(text)), findings, counts, tell)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         return _unreadable(path, driver_error(error), findings)
-    return _verdict(path, revision, read, counts, findings)
-
-
-def _verdict(
-    path: Path, revision: str | None, read: bool, counts: Counter[str], findings: Findings
-) -> Verdict:
-    return Verdict(
-        path=path,
-        revision=revision,
-        read=read,
-        counts=dict(counts),
-        findings=tuple(findings.kept),
-        findings_total=findings.total,
-    )
+    return verdict_of(path, revision, read, counts, findings)
 
 
 def _check_pages(connection: sqlite3.Connection, findings: Findings, tell: Tell) -> None:
@@ -113,15 +80,8 @@ def _check_pages(connection: sqlite3.Connection, findings: Findings, tell: Tell)
 
 
 def _check_schema(connection: sqlite3.Connection, revision: str | None, findings: Findings) -> bool:
-    """Whether the rows can be read by this program: not if the schema is older, or of an unknown version."""
-    if revision is None:
-        findings.add("the schema revision is lost")
-        return False
-    if revision != schema.HEAD:
-        from dispatch_core.storage.sql import migrating
-
-        if not migrating.is_known(revision):
-            findings.add(f"the schema {revision} is not one this program knows (its own is {schema.HEAD})")
+    """Whether the rows can be read by this program, and its tables are as it makes them."""
+    if not is_readable(revision, findings):
         return False
     found = _definitions(connection)
     for name, text in sorted(_expected().items()):
@@ -147,27 +107,3 @@ def _check_life(connection: sqlite3.Connection, findings: Findings) -> None:
         findings.add("the incarnation is lost")
     elif known.get("incarnation_crc", life_sum(incarnation)) != life_sum(incarnation):
         findings.add("the incarnation is not the one that was written")
-
-
-def _check_rows(connection: sqlite3.Connection, findings: Findings, counts: Counter[str], tell: Tell) -> None:
-    tables = ("jobs", "attempts", "history", "engines", "pulses", "receipts", "records")
-    for table in tables:
-        (counts[table],) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608  # our names
-    judge = Judge(connection, findings.add, _told(tell, sum(counts.values())))
-    judge.jobs()
-    judge.engines()
-    judge.other_records()
-    judge.counters()
-    counts["purged"] = judge.purged
-
-
-def _told(tell: Tell, total: int) -> Callable[[Any], None]:
-    """Called with every row; tells now and then."""
-    seen = Counter[str]()
-
-    def row(_row: Any) -> None:
-        seen["all"] += 1
-        if seen["all"] % ROWS_BETWEEN_CALLS == 0 or seen["all"] == total:
-            tell("rows", seen["all"], total)
-
-    return row
