@@ -202,8 +202,11 @@ def arena(
     ]
     with Crew(folder / "crew.err") as crew:
         try:
+            until = time.monotonic() + 30
             for server in running:
-                server.start()
+                server.launch()
+            for server in running:
+                server.wait_until_ready(until)
             yield Arena(seed, scale, folder, database, running, crew, crash)
         finally:
             for server in running:
