@@ -33,7 +33,7 @@ from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.denials import AccessDenied, DenialTrail
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
-from dispatch_core.vocabulary.errors import UnknownJobError
+from dispatch_core.vocabulary.errors import InvariantError, UnknownJobError
 from dispatch_core.vocabulary.events import (
     EngineEvent,
     Event,
@@ -245,8 +245,11 @@ class Workspace:
         return self.house.heads.run(self.transaction, bucket, self._jobs, added, reader)
 
     def hope_for(self, job: Job) -> None:
-        """Decide on a job as memory knows it; where servers share the store, it is taken before it is written."""
-        if (RecordType.JOB, job.id) not in self._read and self.house.storage.traits.shared:
+        """Decide on a job as memory knows it; where servers share the store, it is taken before it is written.
+
+        So is one that the batch has read otherwise than memory knows it, for a report say: it will turn out lost.
+        """
+        if self.house.storage.traits.shared and self._current.get((RecordType.JOB, job.id)) != job:
             self.hoped[job.id] = job
         self.adopt(job)
 
@@ -411,6 +414,15 @@ class Workspace:
         """The facts of this batch so far."""
         return self._history
 
+    def _check_versions(self, changes: Sequence[Change]) -> None:
+        """Each fact makes one version: a job decided on as it was not read would be written over another's grant."""
+        facts = Counter(row.ref for row in self._history)
+        for change in changes:
+            if isinstance(change.after, Job):
+                read = change.before.version if isinstance(change.before, Job) else 0
+                if change.after.version != read + facts[change.ref]:
+                    raise InvariantError(f"{change.after.id} was decided on as it was not read")
+
     def change_set(self) -> ChangeSet:
         """All writes of the batch."""
         changes = [
@@ -418,6 +430,7 @@ class Workspace:
             for ref, record in self._current.items()
             if record is not self._read[ref]
         ]
+        self._check_versions(changes)
         counters = {key: count for key, count in self._counters.items() if count}
         wake = frozenset(bucket for bucket, jobs in self._ready.items() if jobs)
         return ChangeSet(
