@@ -26,7 +26,7 @@ from dispatch_core.testing.checkers import check_grant, check_limits, check_stor
 from dispatch_core.testing.faults import CommitFault, FaultyStorage
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, Progress
 from dispatch_core.vocabulary.clock import Clock, ManualClock
-from dispatch_core.vocabulary.commands import Edit, HeldLease
+from dispatch_core.vocabulary.commands import Claim, Edit, HeldLease, Renew
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.engines import Profile
 from dispatch_core.vocabulary.errors import (
@@ -211,6 +211,23 @@ class FleetMachine(RuleBasedStateMachine):
         leases = (
             self.call(server, lambda each: each.claim(engine.id, session=engine.session, limit=limit)) or []
         )
+        self._granted(leases, engine)
+
+    @precondition(lambda self: self.leases)
+    @rule(server=st.integers(0, 1), data=st.data(), share=st.integers(1, 3))
+    def signs_of_life_and_a_claim(self, server: int, data: st.DataObject, share: int) -> None:
+        """What a server reads for a report tells it of a grant elsewhere, also for a claim in the same batch."""
+        engine = data.draw(st.sampled_from(sorted(self.engines.values(), key=lambda each: each.id)))
+        signs = [
+            Renew(job_id=each.job.id, token=each.token, engine_id=each.engine_id)
+            for each in self.leases[-share:]
+        ]
+        claim = Claim(engine_id=engine.id, session=engine.session)
+        answers = self.call(server, lambda each: each.execute_many([*signs, claim]))
+        if answers and isinstance(answers[-1], list):
+            self._granted(answers[-1], engine)
+
+    def _granted(self, leases: Sequence[Lease], engine: EngineUnderTest) -> None:
         for lease in leases:
             self.judge_grant(lease, engine.profile)
             assert (lease.job.id, lease.token) not in self.tokens, "a token was issued twice"
