@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from dispatch_core.kernel.evolve import evolve
 from dispatch_core.ports.storage import Storage, Transaction
 from dispatch_core.shell.wire import event_from_plain
-from dispatch_core.storage import create_storage
+from dispatch_core.storage import create_storage, verify_store
 from dispatch_core.testing.checkers import all_jobs, check_store
 from dispatch_core.testing.histories import (
     Act,
@@ -25,6 +25,7 @@ from dispatch_core.testing.histories import (
     HistoryReport,
     HistoryVerdict,
     Logbook,
+    Operation,
     appending,
     check_history,
     read_logs,
@@ -233,18 +234,21 @@ class Judgement:
     generations: int
     unknown: int
     acknowledged: int
+    longest_s: float
 
     def __str__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         return (
             f"{self.acknowledged} jobs acknowledged in {self.generations} lives ({states}); {self.report.operations} "
-            f"operations, {self.unknown} never answered, {len(self.report.recovered)} jobs recovered; {self.report.verdict} "
-            f"after {self.report.steps} steps"
+            f"operations, {self.unknown} never answered, an answer took {self.longest_s:.1f} s at most with all tries; "
+            f"{len(self.report.recovered)} jobs recovered; {self.report.verdict} after {self.report.steps} steps"
         )
 
 
 def judge(database: str, logs: Sequence[Path]) -> Judgement:
     """From the store and the logs: raises if a law, an acknowledgement or a life does not hold."""
+    verdict = verify_store(database)
+    assert verdict.findings_total == 0, "\n".join(verdict.findings)
     storage = create_storage(database)
     try:
         check_store(storage)
@@ -261,7 +265,20 @@ def judge(database: str, logs: Sequence[Path]) -> Judgement:
         generations=generations,
         unknown=sum(not each.known for each in history),
         acknowledged=len({each.job_id for each in history if each.act is Act.SUBMIT and each.job_id}),
+        longest_s=_longest_s(history),
     )
+
+
+def _longest_s(history: Sequence[Operation]) -> float:
+    """From the first try of a command to its first answer, for the one that took longest."""
+    begun: dict[str, int] = {}
+    took: dict[str, int] = {}
+    for each in history:  # by when they began
+        key = each.key or str(id(each))
+        begun.setdefault(key, each.begun_us)
+        if each.ended_us is not None:
+            took.setdefault(key, each.ended_us - begun[key])
+    return max(took.values(), default=0) / 1e6
 
 
 def _lives(storage: Storage) -> tuple[list[Job], int]:

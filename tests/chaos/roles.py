@@ -45,7 +45,9 @@ def play(part: Part) -> None:
         ports = list(part.ports)
         dice = Random(f"{part.seed}/{process}")
         dice.shuffle(ports)
-        caller = Caller(Logbook(process, appending(file)), ports, dice=dice)
+        caller = Caller(
+            Logbook(process, appending(file)), ports, answer_s=min(1.5, 0.7 * part.lease_s), dice=dice
+        )
         {"engine": _engine, "client": _client}[part.role](part, caller, dice)
         caller.close()
 
