@@ -37,7 +37,11 @@ PATIENCE_S = 60.0
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A certificate that this machine signed for itself, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
+    return make_pair(tmp_path_factory.mktemp("tls"))
+
+
+def make_pair(folder: Path) -> tuple[str, str]:
+    """A certificate for loopback and its key, in files of a folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
