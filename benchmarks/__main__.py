@@ -19,6 +19,7 @@ from benchmarks.suite import Outcome, Scale, tell
 SUITES = {
     "library": "benchmarks.library",
     "startup": "benchmarks.startup",
+    "servers": "benchmarks.servers",
     "classes": "benchmarks.classes",
     "backlog": "benchmarks.backlog",
     "http": "benchmarks.http.suite",

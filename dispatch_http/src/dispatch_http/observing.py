@@ -57,6 +57,15 @@ class RunMetrics:
         self._missed = Counter(
             "dispatch_deadlines_missed", "Jobs that ended behind their deadline.", registry=None
         )
+        self._granted = Counter("dispatch_grants", "Leases granted by this server.", registry=None)
+        self._lost = Counter(
+            "dispatch_races_lost", "Jobs chosen here that another server was faster to take.", registry=None
+        )
+        self._again = Counter(
+            "dispatch_batches_again",
+            "Batches decided once more because another server changed what they rested on.",
+            registry=None,
+        )
 
     def committed(self, report: BatchReport) -> None:
         """Count what ended."""
@@ -64,11 +73,15 @@ class RunMetrics:
             if run.estimate_s:
                 self._off.labels(self._label(run.task_class)).observe(run.took_s / run.estimate_s)
         self._missed.inc(report.deadlines_missed)
+        self._granted.inc(report.granted)
+        self._lost.inc(report.lost)
+        self._again.inc(report.again)
 
     def register(self, registry: CollectorRegistry) -> None:
         """Add them to a page of metrics."""
         registry.register(self._off)
-        registry.register(self._missed)
+        for each in (self._missed, self._granted, self._lost, self._again):
+            registry.register(each)
 
     def _label(self, task_class: str) -> str:
         # Callers name codecs, and so task classes: they may not make labels without end.

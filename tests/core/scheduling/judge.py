@@ -76,7 +76,7 @@ class Judge:
         return min(ranked)[2] if ranked else None
 
     def _look(self, engine_id: str, matcher: Matcher, classifier: Classifier) -> tuple[EngineView, Outlook]:
-        fleet = FleetView(matcher, classifier, Accounts(push_us=0))
+        fleet = FleetView(matcher, classifier, Accounts(push_us=0), shared=False)
         with self.storage.read() as snapshot:
             outlook = fleet.fresh_outlook(snapshot)
             pulse = snapshot.load([(RecordType.PULSE, engine_id)]).get((RecordType.PULSE, engine_id))

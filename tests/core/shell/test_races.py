@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch_core import Dispatcher, JobSpec, ManualClock, Profile
+from dispatch_core import BatchReport, Dispatcher, JobSpec, ManualClock, Profile, Settings
 from dispatch_core.shell.batch import Entry, decide
 from dispatch_core.shell.house import House
 from dispatch_core.storage import MemoryStorage, create_storage
@@ -98,3 +100,54 @@ def test_all_jobs_of_a_claim_are_taken_with_one_statement(postgres_url: str, lim
     storage.close()
     assert sum("SKIP LOCKED" in text for text in seen) == 1
     assert len(seen) <= 14  # heads are read 64 rows at a time
+
+
+def test_a_submit_on_one_server_wakes_a_claim_that_waits_on_another(postgres_url: str) -> None:
+    """By a notice of the database: the poll floor would come too late."""
+    settings = Settings(poll_floor_s=60)
+    stores = [create_storage(postgres_url, server_id=name) for name in ("one", "other")]
+    one, other = (Dispatcher(store, group_commit=True, settings=settings) for store in stores)
+    with closing(stores[0]), closing(stores[1]), one, other, ThreadPoolExecutor(1) as pool:
+        for name in ("a", "b"):
+            other.register(name, PROFILE, session="s")
+        waiting = pool.submit(other.claim, "a", session="s", wait_s=20)
+        while not len(other._committer._parked):  # type: ignore[attr-defined]  # the writer's parking
+            pass
+        job = one.submit(SPEC)
+        assert [lease.job.id for lease in waiting.result(30)] == [job.id]
+
+
+def test_queues_of_engines_that_ask_another_server_are_left_to_it(postgres_url: str) -> None:
+    """Each server serves the lanes of its own engines first, so that two do not reach for the same jobs."""
+    stores = [create_storage(postgres_url, server_id=name) for name in ("one", "other")]
+    counts = [Lost(), Lost()]
+    one, other = (Dispatcher(store, observers=(count,)) for store, count in zip(stores, counts, strict=True))
+    with closing(stores[0]), closing(stores[1]), one, other:
+        homes = {"a": one, "b": one, "c": other, "d": other}
+        for name in homes:
+            one.register(name, PROFILE, session="s")
+        for name, server in homes.items():
+            server.claim(name, session="s")  # now both may know who asks where
+        fresh = [Dispatcher(store, observers=(count,)) for store, count in zip(stores, counts, strict=True)]
+        homes = {"a": fresh[0], "b": fresh[0], "c": fresh[1], "d": fresh[1]}
+        fresh[0].submit_many([SPEC] * 60)
+        granted = []
+        for _ in range(10):
+            for name, server in homes.items():
+                granted += [
+                    (name, lease.job.ready, lease.job.id) for lease in server.claim(name, session="s")
+                ]
+        assert len(granted) == len({job_id for _, _, job_id in granted}) == 40
+        for each in fresh:
+            each.close()
+    assert [count.lost for count in counts] == [0, 0]
+
+
+class Lost:
+    """Observer: what a server lost to another."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+
+    def committed(self, report: BatchReport) -> None:
+        self.lost += report.lost

@@ -25,6 +25,8 @@ class BatchReport:
     """One committed batch: how many commands it served, how many it refused, and what became history.
 
     ``completed`` are the attempts that completed in it, ``deadlines_missed`` counts the jobs that ended too late.
+    Where servers share a store: ``granted`` jobs, jobs that had been chosen but were ``lost`` to a server that was
+    faster, and how often the whole batch was decided ``again`` because another had changed what it rested on.
     """
 
     commands: int
@@ -34,6 +36,9 @@ class BatchReport:
     save_s: float
     completed: Sequence[CompletedRun] = ()
     deadlines_missed: int = 0
+    granted: int = 0
+    lost: int = 0
+    again: int = 0
 
 
 class Observer(Protocol):

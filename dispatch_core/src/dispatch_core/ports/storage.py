@@ -239,6 +239,10 @@ class StorageTraits:
     schema: str | None = None
 
 
+EVERYWHERE: Bucket = ("", "")
+"""Told to those who listen where it is not known which buckets gained work."""
+
+
 class Storage(Protocol):
     """A store. ``incarnation`` is one life of it between restores; it is part of every token."""
 
@@ -265,7 +269,10 @@ class Storage(Protocol):
         ...
 
     def listen(self, wake: Callable[[frozenset[Bucket]], None]) -> Callable[[], None]:
-        """Call ``wake`` when another server committed work (a hint). Returns how to stop."""
+        """Call ``wake`` when another server committed work, with the buckets that gained it or with ``EVERYWHERE``.
+
+        It is a hint: it may come late or not at all, and is called in any thread. Returns how to stop.
+        """
         ...
 
     def reopen(self) -> None:
@@ -278,6 +285,7 @@ class Storage(Protocol):
 
 
 __all__ = [
+    "EVERYWHERE",
     "QUERY_FIELDS",
     "Attempt",
     "Bucket",

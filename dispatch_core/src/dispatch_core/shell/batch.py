@@ -12,10 +12,11 @@ from attrs import define
 from dispatch_core.ports.observer import BatchReport
 from dispatch_core.ports.storage import Change, ChangeSet, Transaction
 from dispatch_core.shell.handlers import HANDLERS
-from dispatch_core.shell.house import House
+from dispatch_core.shell.house import House, Races
 from dispatch_core.shell.measuring import completed_runs, deadlines_missed
 from dispatch_core.shell.receipts import once
 from dispatch_core.shell.workspace import Workspace
+from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.bounds import problems_of
 from dispatch_core.vocabulary.commands import Command
 from dispatch_core.vocabulary.context import Context
@@ -128,6 +129,7 @@ def _after_commit(
     except Exception:
         LOG.exception("memory could not take over a batch; it is read again")
         house.forget()
+    races, house.races = house.races, Races()
     if not house.observers:
         return
     refused = sum(entry.error is not None for entry in entries)
@@ -139,6 +141,11 @@ def _after_commit(
         save_s=save_s,
         completed=tuple(completed_runs(changes.changes, house.classifier)),
         deadlines_missed=deadlines_missed(changes.changes),
+        granted=sum(
+            isinstance(change.after, Attempt) and change.before is None for change in changes.changes
+        ),
+        lost=races.lost,
+        again=races.again,
     )
     for observer in house.observers:
         try:

@@ -20,6 +20,7 @@ from dispatch_core.shell.waiting import Handed, Parked
 from dispatch_core.vocabulary.commands import Claim, Command
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.errors import ClosedError, InvariantError, OverloadedError, StorageError
+from dispatch_core.vocabulary.jobs import Bucket
 
 ReceiptKeys = Sequence[str | None]
 
@@ -136,7 +137,7 @@ class GroupCommitter:
         self._parked = Parked(house)
         self._turns = Turns(house, self._parked, _finish)
         self._writer = threading.Thread(target=self._write, name="dispatch-writer", daemon=True)
-        self._unlisten = house.storage.listen(lambda _buckets: self._poke())
+        self._unlisten = house.storage.listen(self._heard)
         self._writer.start()
 
     def execute(self, command: Command, context: Context) -> Any:
@@ -182,11 +183,11 @@ class GroupCommitter:
             self._queue.put(entry)
         return entry
 
-    def _poke(self) -> None:
-        """Another server may have made work: look again, memory may be behind."""
+    def _heard(self, buckets: frozenset[Bucket]) -> None:
+        """Another server has made work: look at it, memory is behind."""
         if threading.current_thread() is self._writer:
             return  # our own commit: memory has taken it over already
-        self._parked.look_again = True
+        self._parked.heard.put(buckets)
         self._queue.put(None)
 
     def stop_waiting(self) -> None:

@@ -13,7 +13,7 @@ from dispatch_core.kernel.scheduling.rates import Rates, length_us
 from dispatch_core.ports.storage import Change, Query, Tally, Transaction
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.clock import SECOND_US
-from dispatch_core.vocabulary.engines import Engine
+from dispatch_core.vocabulary.engines import Engine, EnginePulse
 from dispatch_core.vocabulary.jobs import Job, Ready
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
@@ -33,7 +33,8 @@ class FleetView:
     What it has learned of speeds is kept: the same runs would teach the same.
     """
 
-    def __init__(self, matcher: Matcher, classifier: Classifier, accounts: Accounts) -> None:
+    def __init__(self, matcher: Matcher, classifier: Classifier, accounts: Accounts, *, shared: bool) -> None:
+        self.shared = shared
         self._matcher = matcher
         self._classifier = classifier
         self._accounts = accounts
@@ -78,6 +79,10 @@ class FleetView:
         """The engine as last committed, if known."""
         return None if self._outlook is None else self._outlook.engine(engine_id)
 
+    def groups_of(self, engine_id: str) -> tuple[str, ...]:
+        """The groups an engine serves, as far as is known."""
+        return (engine_id,) if self._outlook is None else self._outlook.groups_of(engine_id)
+
     def lengths(self, job: Job) -> Callable[[Engine], int | None]:
         """How long (µs) a job would take on an engine; None if the engine would leave it to a better one."""
         if self._outlook is None:
@@ -104,6 +109,10 @@ class FleetView:
         if self._outlook is not None:
             self._outlook.asked(engine_id, at_us)
 
+    def last_asked(self, engine_id: str) -> int | None:
+        """When an engine last asked this server for work that it could have got."""
+        return self._asked.get(engine_id)
+
     def copy(self, transaction: Transaction) -> Outlook:
         """What the writer knows, as an outlook of one's own: for questions asked beside it. Else what is stored."""
         live = self._outlook
@@ -115,9 +124,16 @@ class FleetView:
         engines = all_engines(transaction)
         rates = self.rates(transaction, engines)
         outlook = Outlook(rates, self._admits, self._unfit)
+        heard = transaction.load([(RecordType.PULSE, engine.id) for engine in engines]) if self.shared else {}
         for engine in engines:
             outlook.engine_is(engine)
-            outlook.asked(engine.id, self._asked.get(engine.id))
+            pulse = heard.get((RecordType.PULSE, engine.id))
+            asked_us, told_us = (
+                self._asked.get(engine.id),
+                pulse.asked_us if isinstance(pulse, EnginePulse) else None,
+            )
+            elsewhere = told_us is not None and (asked_us is None or told_us > asked_us)
+            outlook.asked(engine.id, told_us if elsewhere else asked_us, hearsay=elsewhere)
         for attempts in transaction.open_attempts([engine.id for engine in engines]).values():
             for attempt in attempts:
                 outlook.began(attempt)

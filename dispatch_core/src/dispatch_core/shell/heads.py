@@ -5,7 +5,7 @@ With one server it is exact. With several it may be behind: what it offers is re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 
 from sortedcontainers import SortedList
@@ -70,6 +70,15 @@ class Heads:
         self._windows = None
         self._firsts.clear()
         self._order.clear()
+
+    def doubt(self, buckets: Iterable[Bucket]) -> None:
+        """Another server has put jobs into these: read their first ones again."""
+        if self._windows is None:
+            return
+        for bucket in buckets:
+            self._windows[bucket] = None
+            self._unread[bucket] = None
+            self._refresh(bucket)
 
     def _refresh(self, bucket: Bucket) -> None:
         """The bucket's window changed: so may its place among the buckets."""

@@ -41,6 +41,14 @@ HOUSE_RULES: Sequence[Rule] = (MaintenanceRule(), AssignmentRule(), StoragePoolR
 """Rules that no list of one's own leaves out: tenants stay apart, pins, maintenance, full pools and limits are obeyed."""
 
 
+@define
+class Races:
+    """What was lost to other servers since the last batch was written."""
+
+    lost: int = 0
+    again: int = 0
+
+
 @define(kw_only=True)
 class House:
     """The parts of a dispatcher, wired once."""
@@ -62,6 +70,7 @@ class House:
     fleet: FleetView = field(init=False)
     windows: WindowView = field(factory=WindowView)
     quotas: QuotaView = field(factory=QuotaView)
+    races: Races = field(factory=Races)
 
     def __attrs_post_init__(self) -> None:
         self.classifier = Classifier(self.kinds, self.settings.large_job_bytes)
@@ -70,7 +79,7 @@ class House:
         self.rules = (*own, *self.rules)
         self.matcher = Matcher(self.rules, self.policy, self.classifier)
         accounts = Accounts(push_us=to_us(self.settings.account_push_s), shares=self.settings.shares)
-        self.fleet = FleetView(self.matcher, self.classifier, accounts)
+        self.fleet = FleetView(self.matcher, self.classifier, accounts, shared=self.storage.traits.shared)
         self.heads = Heads(self.settings.head_rows_max)
         self.keyring = Keyring(self.storage)
         self.denials = Denials(self.storage)
@@ -127,12 +136,14 @@ class House:
 
     def undo(self) -> None:
         """Another server was faster: what the batch has decided is not written, and what memory knew is read again."""
+        self.races.again += 1
         self.fleet.undo()
         self.look_again()
         self.matcher.forget()
 
     def lost_race(self, jobs: Sequence[Change]) -> None:
         """Another server was faster with these: the batch is decided once more, on what was read of them."""
+        self.races.lost += len(jobs)
         self.fleet.undo()
         self.heads.remember(jobs)
 

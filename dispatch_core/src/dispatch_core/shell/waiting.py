@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
 import attrs
 from attrs import define, field
 
-from dispatch_core.ports.storage import ChangeSet
+from dispatch_core.ports.storage import EVERYWHERE, ChangeSet
 from dispatch_core.shell.batch import Entry
 from dispatch_core.shell.house import House
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.commands import Claim
 from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.jobs import ENGINE_LANES, Job, JobState, engine_lane
+from dispatch_core.vocabulary.jobs import ENGINE_LANES, Bucket, Job, JobState, engine_lane, group_of_lane
 from dispatch_core.vocabulary.limits import Limit
 from dispatch_core.vocabulary.pools import Pool
 
@@ -47,7 +49,7 @@ class Parked:
         self._floor_s = house.settings.poll_floor_s if floor_s is None else floor_s
         self._entries: list[Handed] = []
         self._looked_at = now_s()
-        self.look_again = False
+        self.heard: SimpleQueue[frozenset[Bucket]] = SimpleQueue()
         self._offers: dict[str, tuple[Job, set[int]]] = {}
 
     def __len__(self) -> int:
@@ -80,18 +82,39 @@ class Parked:
         return max(min(floor, *(entry.until for entry in self._entries)) - self._now_s(), 0.0)
 
     def due(self) -> list[Handed]:
-        """Claims to decide once more: those whose time is up, and at the poll floor all of them."""
+        """Claims to decide once more: those whose time is up, those other servers have work for, at the floor all."""
         now = self._now_s()
-        if self.look_again or now >= self._looked_at + self._floor_s:
+        buckets = self._news()
+        if EVERYWHERE in buckets or now >= self._looked_at + self._floor_s:
             return self.look()
-        return self._take({id(entry) for entry in self._entries if entry.until <= now})
+        self._house.heads.doubt(buckets)
+        expired = {id(entry) for entry in self._entries if entry.until <= now}
+        return self._take(expired | {id(entry) for bucket in buckets for entry in self._meant(bucket)})
+
+    def _news(self) -> dict[Bucket, None]:
+        """The buckets that others have put work into since the last turn."""
+        found: dict[Bucket, None] = {}
+        with suppress(Empty):
+            while True:
+                found.update(dict.fromkeys(sorted(self.heard.get_nowait())))
+        return found
+
+    def _meant(self, bucket: Bucket) -> Sequence[Handed]:
+        """Who waits for such work: the engines it is routed or pinned to; if none of them waits here, everybody."""
+        lane, group = bucket[0], group_of_lane(bucket[0])
+        meant = [
+            entry
+            for entry in self._entries
+            if lane == engine_lane(_engine_of(entry))
+            or (group is not None and group in self._house.fleet.groups_of(_engine_of(entry)))
+        ]
+        return meant or ([] if lane.startswith(ENGINE_LANES) else self._entries)
 
     def look(self) -> list[Handed]:
         """The poll floor: all of them, and memory may be behind another server."""
         self._looked_at = self._now_s()
-        if self.look_again or self._house.storage.traits.shared:
+        if self._house.storage.traits.shared:
             self._house.look_again()
-        self.look_again = False
         return self.all()
 
     def woken(self, changes: Sequence[ChangeSet]) -> list[Handed]:

@@ -121,7 +121,10 @@ class Engine:
 
 @frozen(kw_only=True)
 class EnginePulse:
-    """An engine's last sign of life: no history, rewritten at every heartbeat."""
+    """An engine's last sign of life: no history, rewritten at every heartbeat.
+
+    ``asked_us`` is when it last asked for work and could have got some: so other servers hear of it.
+    """
 
     record_type: ClassVar[str] = "pulse"
 
@@ -132,6 +135,7 @@ class EnginePulse:
     due_us: int | None
     disk_free_bytes: int | None = None
     load: float | None = None
+    asked_us: int | None = None
 
     @property
     def key(self) -> str:

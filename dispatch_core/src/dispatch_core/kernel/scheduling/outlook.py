@@ -25,6 +25,8 @@ OWN_GROUPS_MAX = 32
 """Up to so many live engines each is a group of its own; above, those with the same profile share one."""
 ASKS_WITHIN_US = 120 * SECOND_US
 """An idle engine that has not asked for work for so long is not reckoned with."""
+HEARSAY_US = 120 * SECOND_US
+"""A job is not left for longer to engines that only another server hears: it may know that they cannot take it."""
 UNFIT_MAX = 10_000
 OVERDUE = 0.125
 """A run past its estimate is expected to last this share of its time so far longer."""
@@ -39,6 +41,7 @@ class _Standing:
     engine: Engine
     group: str
     asked_us: int | None = None
+    hearsay: bool = False
     runs: dict[str, tuple[int, int]] = field(factory=dict)
 
     @property
@@ -57,12 +60,15 @@ class _Standing:
 
 @frozen
 class _Room:
-    """The slots of a group and what should still run on them; how many of them ask for work, and the next to be free."""
+    """The slots of a group and what should still run on them; how many of them ask for work, the next to be free, and
+    whether all who ask are known by hearsay.
+    """
 
     slots: int
     running_us: float
     asking: int
     free_us: float
+    hearsay: bool
 
 
 @frozen
@@ -112,10 +118,13 @@ class Outlook:
             self._capable.pop(class_id, None)
             self._offers.pop(class_id, None)
 
-    def asked(self, engine_id: str, at_us: int | None) -> None:
-        """An engine asked for work; None: it may get nothing, whatever there is, and nobody leaves work to it."""
+    def asked(self, engine_id: str, at_us: int | None, *, hearsay: bool = False) -> None:
+        """An engine asked for work; None: it may get nothing, whatever there is, and nobody leaves work to it.
+
+        ``hearsay``: it asked another server, which alone knows what it could not take.
+        """
         if (standing := self._standings.get(engine_id)) is not None:
-            standing.asked_us = at_us
+            standing.asked_us, standing.hearsay = at_us, hearsay
             self._moved(standing)
 
     def unfit(self, job_id: str) -> None:
@@ -163,7 +172,9 @@ class Outlook:
         other = Outlook(self.rates, self._admits, self.passed_over.copy())
         other._capable = self._capable.copy()  # first: of engines that are known, and stay so
         for name, known in self._standings.copy().items():
-            other._standings[name] = _Standing(known.engine, known.group, known.asked_us, known.runs.copy())
+            other._standings[name] = _Standing(
+                known.engine, known.group, known.asked_us, known.hearsay, known.runs.copy()
+            )
         for group, queue in self._queues.copy().items():
             other._queues[group] = Queue(queue.lengths.copy(), queue.weights.copy())
         return other
@@ -242,13 +253,24 @@ class Outlook:
         if group is None or rate is None or job.id in self.passed_over:
             return None
         room = self._room(group, wanted.id, who, now)
-        if not room.asking:
+        if not room.asking or (room.hearsay and abs(now - job.updated_us) > HEARSAY_US):
             return None
         slots, free_in = room.asking, room.free_us
         queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
         wait_us = free_in + queue.ahead(level) / 2 / slots
         here_us = length_us(units, rate)
         return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0, free_in)
+
+    def served_elsewhere(self, lane: str, first: Job, now: int) -> bool:
+        """Whether only other servers hear from the engines a lane is for: they are quicker to take what waits there.
+
+        Not so if its first job has waited for long: whoever it is for may not be able to take it.
+        """
+        group = group_of_lane(lane)
+        if group is None or abs(now - first.updated_us) > HEARSAY_US:
+            return False
+        asking = [each for each in self._of(group) if each.asks(now)]
+        return bool(asking) and all(each.hearsay for each in asking)
 
     # ----- derived, remembered until something moves
 
@@ -293,6 +315,7 @@ class Outlook:
                 sum(_left(run, now) for each in capable for run in each.runs.values()),
                 sum(each.engine.profile.slots for each in asking),
                 min((_free_in(each, now) for each in asking), default=0.0),
+                all(each.hearsay for each in asking),
             )
         return found
 

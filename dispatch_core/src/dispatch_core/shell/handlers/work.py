@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 import attrs
@@ -11,6 +11,8 @@ from dispatch_core.kernel.fleet import check_session
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.limits import spent
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
+from dispatch_core.kernel.scheduling.matcher import Front
+from dispatch_core.kernel.scheduling.outlook import ASKS_WITHIN_US
 from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
@@ -40,6 +42,7 @@ from dispatch_core.vocabulary.limits import Ledger, ledger_id, uses_of
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType, Ref
 
+TOLD_EVERY_US = ASKS_WITHIN_US // 4
 LEARNED_LIMIT_MIN_US = 60 * SECOND_US
 """A learned time limit is never shorter: short jobs vary more than their rate says."""
 FAILURE_CLASSES = ("input", "engine", "resource", "timeout", "lost", "policy")
@@ -122,6 +125,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     windows = workspace.house.windows_of(workspace.transaction, engine, workspace.now)
     closed = any(window.open_at(workspace.now) for window in windows)
     workspace.house.fleet.asked(engine.id, None if closed else workspace.now)
+    _tell_others(engine, workspace)
     if closed:
         return []
     leases: list[Lease] = []
@@ -144,6 +148,20 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     return leases
 
 
+def _tell_others(engine: Engine, workspace: Workspace) -> None:
+    """Where servers share the store, the pulse says now and then that the engine asks, or does not any more."""
+    if not workspace.house.storage.traits.shared:
+        return
+    pulse, asked_us = workspace.pulse(engine.id), workspace.house.fleet.last_asked(engine.id)
+    told_us = None if pulse is None else pulse.asked_us
+    if told_us is None or asked_us is None:
+        due = told_us is not asked_us
+    else:
+        due = abs(asked_us - told_us) > TOLD_EVERY_US
+    if due:
+        beat_engine(engine, workspace)
+
+
 def _others(engine: Engine, rooms: LazyRooms[PoolRoom], workspace: Workspace, job: Job) -> Sequence[str]:
     return workspace.house.matcher.others(job, engine, workspace.outlook, rooms)
 
@@ -162,6 +180,7 @@ def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None 
             due_us=workspace.now + to_us(workspace.house.settings.silent_after_s),
             disk_free_bytes=disk if disk is not None or before is None else before.disk_free_bytes,
             load=load if load is not None or before is None else before.load,
+            asked_us=workspace.house.fleet.last_asked(engine.id),
         )
     )
 
@@ -169,13 +188,28 @@ def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None 
 def _grant_best(command: Claim, context: Context, workspace: Workspace, view: EngineView) -> Lease | None:
     own = engine_lane(view.engine.id)
     reader = f"{view.engine.id} {view.engine.version}"
-    fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
-    job, explanation = workspace.house.matcher.choose(view, fronts, workspace.outlook, workspace.now)
-    if job is None:
+    job, explanation = None, None
+    for whose in (_served_here, _all) if workspace.house.storage.traits.shared else (_all,):
+        fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
+        near = whose(fronts, workspace)
+        job, explanation = workspace.house.matcher.choose(view, near, workspace.outlook, workspace.now)
+        if job is not None:
+            break
+    if job is None or explanation is None:
         return None
     workspace.hope_for(job)
     _spend(job, view, workspace)
     return _grant(job, command, context, workspace, explanation)
+
+
+def _all(fronts: Iterator[Front], workspace: Workspace) -> Iterator[Front]:
+    return fronts
+
+
+def _served_here(fronts: Iterator[Front], workspace: Workspace) -> Iterator[Front]:
+    """Without the queues of engines that ask other servers: who reaches for those is often too late."""
+    outlook, now = workspace.outlook, workspace.now
+    return (front for front in fronts if not outlook.served_elsewhere(front[1][0], front[2], now))
 
 
 def _spend(job: Job, view: EngineView, workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from dispatch_core.ports.storage import EVERYWHERE
 from dispatch_core.storage.life import Listeners, Wake
 from dispatch_core.storage.sql.postgresql_pool import Pool
 from dispatch_core.storage.sql.postgresql_session import PgSession
@@ -110,10 +111,6 @@ class Listener:
             for notice in connection.notifies(timeout=LOOK_S, stop_after=1):
                 said = heard(notice.payload, self._name)
                 self._listeners.call(said)
-
-
-EVERYWHERE: Bucket = ("", "")
-"""Told where it is not known which buckets gained work."""
 
 
 def payload_of(name: str, wake: frozenset[Bucket]) -> str:
