@@ -22,8 +22,7 @@ def clock() -> ManualClock:
 
 
 STORES = os.environ.get("DISPATCH_TEST_STORES", "memory sqlite").split()
-"""``DISPATCH_TEST_STORES=postgresql`` runs the tests of the core on that store: one test in ten seconds' worth of it
-is in every run, all of them are in the soak (tests/soak/test_stores.py)."""
+"""The stores that tests of the core run on; PostgreSQL's turn is in the soak (tests/soak/test_stores.py)."""
 
 
 @pytest.fixture(params=STORES)
