@@ -221,6 +221,30 @@ def test_a_new_life_can_be_forced_and_is_refused_where_it_means_nothing(
     postgres_server.drop(copy)
 
 
+@pytest.mark.parametrize("change", ["home", "incarnation"])
+def test_a_server_that_runs_notices_another_life(url: str, postgres_server: Postgres, change: str) -> None:
+    """When it connects anew: the database was promoted from a standby, or another server has begun a new life of it.
+    One call is refused; then it goes on in the new life, and tokens of the former are lost.
+    """
+    with closing(create_storage(url)) as storage, Dispatcher(storage) as dispatcher:
+        start(dispatcher, "e2")
+        [lease] = dispatcher.claim("e2", session="s1")
+        before = storage.incarnation
+        postgres_server.execute(
+            "UPDATE meta SET value = 'another' WHERE name = %s", [change], database=name_of(url)
+        )
+        postgres_server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name_of(url)]
+        )
+        with pytest.raises(StorageUnavailableError, match="another life"):
+            dispatcher.tick()
+        dispatcher.tick()
+        assert storage.incarnation not in {before, *({"another"} if change == "home" else ())}
+        with pytest.raises(LeaseLostError):
+            dispatcher.complete(lease)
+        dispatcher.submit(spec())
+
+
 # ----- back up and restore
 
 

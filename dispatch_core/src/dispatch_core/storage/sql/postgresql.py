@@ -12,7 +12,7 @@ import psycopg
 from dispatch_core.storage.life import Wake
 from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.listening import Listener
-from dispatch_core.storage.sql.postgresql_life import open_database
+from dispatch_core.storage.sql.postgresql_life import is_life, open_database
 from dispatch_core.storage.sql.postgresql_pool import CONNECTIONS_MAX, Pool, link_of
 from dispatch_core.storage.sql.postgresql_session import PgSession, storage_error
 from dispatch_core.storage.sql.postgresql_words import POSTGRESQL
@@ -72,7 +72,7 @@ class PostgresqlDatabase:
     def open(self) -> str:
         """Start with what is there or refuse it, in a StorageError that says why; the name of its life."""
         life = open_database(self._pool, init=self._init, migrate=self._migrate)
-        self._pool.open()
+        self._pool.open(lambda connection: is_life(connection, life))
         return life
 
     @contextmanager

@@ -56,6 +56,12 @@ def _is_ready(connection: Connection) -> bool:
     return meta_of(connection).get("home") == home_of(connection)
 
 
+def is_life(connection: Connection, incarnation: str) -> bool:
+    """Whether a connection leads to the copy, and the life of it, that was opened under that name."""
+    known = meta_of(connection)
+    return known.get("incarnation") == incarnation and known.get("home") == home_of(connection)
+
+
 def revision_of(connection: Connection) -> str | None:
     """The Alembic revision of the tables; None: there are none."""
     if one(connection, "SELECT to_regclass('alembic_version') IS NOT NULL"):

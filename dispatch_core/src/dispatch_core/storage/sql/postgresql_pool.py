@@ -7,14 +7,14 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
-from dispatch_core.storage.sql.postgresql_session import PgSession, storage_error
+from dispatch_core.storage.sql.postgresql_session import Connection, PgSession, storage_error
 from dispatch_core.storage.sql.session import Watch
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, StorageUnavailableError
 
@@ -112,9 +112,11 @@ class Pool:
         self._life = 0
         self._closed = True
         self._process = os.getpid()
+        self._is_ours: Callable[[Connection], bool] = lambda _: True
 
-    def open(self) -> None:
-        """Let connections be taken."""
+    def open(self, is_ours: Callable[[Connection], bool]) -> None:
+        """Let connections be taken; ``is_ours`` looks at each new one: it may lead to another copy by now."""
+        self._is_ours = is_ours
         self._closed = False
 
     def connect(self, **more: Any) -> psycopg.Connection[Any]:
@@ -170,10 +172,16 @@ class Pool:
         session = PgSession(self.connect(), self.name, self._watched)
         session.life = self._life
         try:
+            ours = self._is_ours(session.connection)
             session.control(begin)
         except psycopg.Error as error:
             session.close()
             raise storage_error(error, self.name, "cannot use") from error
+        if not ours:
+            session.close()
+            raise StorageUnavailableError(
+                f"{self.name} has begun another life since it was opened (restored, or a standby promoted); it is opened anew"
+            )
         return session
 
     def _watched(self, text: str, rows: int) -> None:
