@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from benchmarks.http.cpu import cpu_s
-from benchmarks.http.wire import Script, ask, form_of, insist, play, request, status, text_of, until
+from benchmarks.http.wire import Script, ask, form_of, insist, play, play_at, request, status, text_of, until
 
 CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 HEIGHTS = (480, 1_080)
@@ -215,16 +215,20 @@ def _report(job_id: bytes, body: bytes) -> bytes:
     return head + b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body
 
 
-def waking(address: Address, samples: int) -> Found:
-    """From before a submit is sent until the engine that waited has its lease, one job at a time."""
+def waking(address: Address, samples: int, submit_port: int | None = None) -> Found:
+    """From before a submit is sent until the engine that waited has its lease, one job at a time.
+
+    With ``submit_port`` jobs are submitted to another server of the same store.
+    """
+    door = (address[0], submit_port or address[1])
     (name,) = register(address, 1)
     claim = _claim(name, "&wait=30")
     asked = [request("POST", "/jobs", spec(number)) for number in range(samples + 20)]
-    took = sorted([_wakes(address, claim, name, submit) for submit in asked][20:])
+    took = sorted([_wakes(address, door, claim, name, submit) for submit in asked][20:])
     return {"p50 ms": took[len(took) // 2] * 1_000, "p99 ms": took[int(len(took) * 0.99)] * 1_000}
 
 
-def _wakes(address: Address, claim: bytes, name: str, submit: bytes) -> float:
+def _wakes(address: Address, door: Address, claim: bytes, name: str, submit: bytes) -> float:
     sent = [0.0, 0.0]
 
     def engine() -> Script:
@@ -240,7 +244,7 @@ def _wakes(address: Address, claim: bytes, name: str, submit: bytes) -> float:
         sent[0] = time.perf_counter()
         insist((yield submit), 201)
 
-    play(address, [engine(), submitter()])
+    play_at([(address, engine()), (door, submitter())])
     return sent[1] - sent[0]
 
 

@@ -39,10 +39,12 @@ class Served:
 
 
 @contextmanager
-def dispatch(folder: Path, server: str, **settings: object) -> Iterator[Served]:
-    """`dispatch serve` on a new SQLite file, its log thrown away."""
+def dispatch(
+    folder: Path, server: str, *, database: str | None = None, **settings: object
+) -> Iterator[Served]:
+    """`dispatch serve` on a new SQLite file or the ``database`` named, its log thrown away."""
     config = folder / f"{server}-{os.urandom(4).hex()}"
-    lines = [f'database = "{config}.db"', f'server = "{server}"', "port = 0"]
+    lines = [f'database = "{database or f"{config}.db"}"', f'server = "{server}"', "port = 0"]
     lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     config.with_suffix(".toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     program = str(Path(sys.executable).parent / "dispatch")

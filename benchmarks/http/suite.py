@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.http.serving import Served, dispatch, nothing
 from benchmarks.suite import Figure, Outcome, Rounds, Scale, compared, in_turns, ratio, tell
+from tests.support.postgres import postgres
 
 THREADS = 64
 CONNECTIONS, BATCH_CONNECTIONS, ENGINES = 32, 4, 4
@@ -51,6 +52,17 @@ def _woken(folder: Path, scale: Scale) -> dict[str, float]:
         return served.load("waking", samples=60 if scale.quick else 1_000)
 
 
+def _woken_elsewhere(folder: Path, scale: Scale) -> dict[str, float]:
+    """The engine waits at one server, the job comes in at another of the same PostgreSQL (fsync on)."""
+    with postgres({}, own=True) as database:
+        url = database.database()
+        with (
+            dispatch(folder, "waitress", database=url, threads=THREADS) as one,
+            dispatch(folder, "waitress", database=url, threads=THREADS) as other,
+        ):
+            return one.load("waking", samples=60 if scale.quick else 1_000, submit_port=other.port)
+
+
 def _fleet(folder: Path, scale: Scale) -> dict[str, float]:
     tell("a large fleet registers, which may take minutes")
     # On a busy machine that takes longer than engines may be silent, and their return is not what is measured.
@@ -70,17 +82,21 @@ def run(scale: Scale) -> Outcome:
         folder = Path(name)
         cpu: dict[str, list[float]] = {}
         rounds = _rates(folder, scale, cpu)
-        woken, fleet = _woken(folder, scale), _fleet(folder, scale)
+        woken, elsewhere = _woken(folder, scale), _woken_elsewhere(folder, scale)
+        fleet = _fleet(folder, scale)
     rows = [
         _row(f"{name}, {'requests' if name == NOOP else 'lifecycles'}/s", rounds[name]) for name in rounds
     ]
     rows += [_row(f"{name}, CPU ms of the server for one of them", values) for name, values in cpu.items()]
     rows += [_row(f"woken, {name}", [value]) for name, value in woken.items()]
+    rows += [_row(f"woken across two servers, {name}", [value]) for name, value in elsewhere.items()]
     rows += [_row(f"fleet, {name}", [value]) for name, value in fleet.items()]
-    return Outcome(rows=rows, figures=_figures(rounds, woken, fleet), notes=NOTES)
+    return Outcome(rows=rows, figures=_figures(rounds, woken, elsewhere, fleet), notes=NOTES)
 
 
-def _figures(rounds: Rounds, woken: Mapping[str, float], fleet: Mapping[str, float]) -> dict[str, Figure]:
+def _figures(
+    rounds: Rounds, woken: Mapping[str, float], elsewhere: Mapping[str, float], fleet: Mapping[str, float]
+) -> dict[str, Figure]:
     single = statistics.median(rounds["waitress, single"])
     beside = f"{single:,.0f} × 3 ÷ {statistics.median(rounds[NOOP]):,.0f} requests/s"
     served = f"{fleet['requests/s']:,.0f} requests/s, {fleet['share served in time']:.0%} of what was due"
@@ -90,6 +106,8 @@ def _figures(rounds: Rounds, woken: Mapping[str, float], fleet: Mapping[str, flo
         "P9 granian": compared(rounds, "granian, single", "waitress, single"),
         "P10 p50": Figure(woken["p50 ms"]),
         "P10 p99": Figure(woken["p99 ms"]),
+        "P10 two p50": Figure(elsewhere["p50 ms"]),
+        "P10 two p99": Figure(elsewhere["p99 ms"]),
         # A server that came behind is reckoned with what all that was due would have cost.
         "P11": Figure(fleet["cores"] / fleet["share served in time"], served),
     }

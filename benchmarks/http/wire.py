@@ -112,8 +112,13 @@ class Line:
 
 def play(address: tuple[str, int], scripts: Iterable[Script]) -> None:
     """Run every script on a connection of its own until all are over."""
+    play_at((address, script) for script in scripts)
+
+
+def play_at(scripts: Iterable[tuple[tuple[str, int], Script]]) -> None:
+    """Run every script on a connection of its own to its own server until all are over."""
     with selectors.DefaultSelector() as waiting:
-        left = len([Line(address, script, waiting) for script in scripts])
+        left = len([Line(address, script, waiting) for address, script in scripts])
         while left:
             for key, _ in waiting.select():
                 left -= not key.data.readable()

@@ -19,13 +19,15 @@ def test_goals_are_ratios_of_rounds() -> None:
         "granian, single": [800.0],
     }
     fleet = {"cores": 0.7, "requests/s": 600.0, "share served in time": 0.5}
-    figures = _figures(rounds, {"p50 ms": 3.0, "p99 ms": 9.0}, fleet)
+    figures = _figures(rounds, {"p50 ms": 3.0, "p99 ms": 9.0}, {"p50 ms": 7.0, "p99 ms": 30.0}, fleet)
     assert {key: figure.value for key, figure in figures.items()} == {
         "P9 single": pytest.approx(0.4),
         "P9 batch": 10.0,
         "P9 granian": 2.0,
         "P10 p50": 3.0,
         "P10 p99": 9.0,
+        "P10 two p50": 7.0,
+        "P10 two p99": 30.0,
         "P11": 1.4,
     }
     assert figures.keys() <= {goal.key for goal in GOALS}
