@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.http.serving import Served, dispatch, nothing
 from benchmarks.suite import Figure, Outcome, Rounds, Scale, compared, in_turns, ratio, tell
@@ -66,7 +67,7 @@ def _woken_elsewhere(folder: Path, scale: Scale) -> dict[str, float]:
 def _fleet(folder: Path, scale: Scale) -> dict[str, float]:
     tell("a large fleet registers, which may take minutes")
     # On a busy machine that takes longer than engines may be silent, and their return is not what is measured.
-    patient = {"silent_after_s": 600.0, "lost_after_s": 1_200.0}
+    patient: dict[str, Any] = {"silent_after_s": 600.0, "lost_after_s": 1_200.0}
     with dispatch(folder, "waitress", threads=THREADS, **patient) as served:
         return served.load(
             "fleet",
