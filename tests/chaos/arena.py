@@ -9,6 +9,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -103,6 +104,7 @@ class Arena:
     crew: Crew
     crash_database: Callable[[], None] | None
     _starts: Counter[int] = field(factory=Counter, init=False)
+    _down: set[int] = field(factory=set, init=False)
 
     def run(self) -> None:
         """Everybody plays while mishaps happen; then everything must come to an end."""
@@ -115,7 +117,8 @@ class Arena:
         for each in mishaps(
             self.seed, self.scale, len(self.servers), database=self.crash_database is not None
         ):
-            time.sleep(max(0.0, begun + each.at_s - time.monotonic()))
+            due = begun + each.at_s
+            self._wait(partial(_past, due))
             self._befall(each)
         until = time.monotonic() + LATEST_S
         names = [f"client{number}" for number in range(self.scale.clients)]
@@ -124,6 +127,8 @@ class Arena:
         for number in range(self.scale.engines):
             self.crew.ask_to_leave(f"engine{number}")
         self.crew.finish()
+        for server in self.servers:
+            server.wait_until_ready(until)
         self._look_at_all()
 
     def _part(self, role: str, name: str, *, start: int = 1, jobs: int = 0, spread_s: float = 0.0) -> Part:
@@ -138,9 +143,11 @@ class Arena:
     def _befall(self, mishap: Mishap) -> None:
         match mishap.what:
             case "kill":
+                self._down.add(mishap.whom)
                 self.servers[mishap.whom].kill()
             case "launch":
                 self.servers[mishap.whom].launch()
+                self._down.remove(mishap.whom)
             case "freeze":
                 self.servers[mishap.whom].freeze()
             case "thaw":
@@ -155,9 +162,17 @@ class Arena:
 
     def _wait(self, done: Callable[[], bool], until: float = float("inf")) -> None:
         while not done():
+            self._supervise()
             if time.monotonic() > until:
                 raise AssertionError(f"it did not end: {self._counts()}")
             time.sleep(0.05)
+
+    def _supervise(self) -> None:
+        """What watches over servers starts one again that could not start because the database was away just then."""
+        for number, server in enumerate(self.servers):
+            if server.ended and number not in self._down:
+                assert "cannot reach" in server.words[-2_000:], server.words[-4_000:]
+                server.launch()
 
     def _counts(self) -> dict[str, int]:
         """Jobs by state, from whichever server answers."""
@@ -185,6 +200,10 @@ class Arena:
     def logs(self) -> list[Path]:
         """What everybody wrote."""
         return sorted(self.folder.glob("*.jsonl"))
+
+
+def _past(instant: float) -> bool:
+    return time.monotonic() >= instant
 
 
 @contextmanager

@@ -95,6 +95,11 @@ class Server:
             time.sleep(0.01)
 
     @property
+    def words(self) -> str:
+        """All it has said."""
+        return self._log.read_text()
+
+    @property
     def ended(self) -> bool:
         """Whether its process is gone."""
         return self._process is None or self._process.poll() is not None
