@@ -69,7 +69,7 @@ def test_readers_cannot_write_and_never_checkpoint(storage: SqlStorage) -> None:
         assert pragma(session, "query_only") == 1
         assert pragma(session, "wal_autocheckpoint") == 0
         with pytest.raises(StorageUnavailableError):
-            session.write("DELETE FROM jobs", [()])
+            session.write([("DELETE FROM jobs", [()])])
 
 
 def test_a_reader_sees_one_moment(storage: SqlStorage) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -14,7 +14,7 @@ import psycopg
 from dispatch_core.ports.storage import EVERYWHERE
 from dispatch_core.storage.life import Listeners, Wake
 from dispatch_core.storage.sql.postgresql_pool import Pool
-from dispatch_core.storage.sql.postgresql_session import PgSession
+from dispatch_core.storage.sql.session import Write
 from dispatch_core.vocabulary.errors import StorageError
 from dispatch_core.vocabulary.jobs import Bucket
 
@@ -29,6 +29,9 @@ RETRY_S = (0.5, 2.0)
 _RANDOM = secrets.SystemRandom()
 
 
+_NOTIFY = "SELECT pg_notify(given.channel, given.payload) FROM unnest(%b::text[], %b::text[]) AS given(channel, payload)"
+
+
 class Listener:
     """One connection and one thread, begun when somebody wants to hear, ended when nobody does."""
 
@@ -41,9 +44,9 @@ class Listener:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def announce(self, session: PgSession, wake: frozenset[Bucket]) -> None:
+    def announcing(self, wake: frozenset[Bucket]) -> Sequence[Write]:
         """One NOTIFY for a commit; it is sent if and when the transaction commits."""
-        session.rows("SELECT pg_notify(%s, %s)", (CHANNEL, payload_of(self._name, wake)))
+        return [(_NOTIFY, [(CHANNEL, payload_of(self._name, wake))])]
 
     def committed(self, wake: frozenset[Bucket]) -> None:
         """Call those who listen here: what this handle has announced it does not hear."""

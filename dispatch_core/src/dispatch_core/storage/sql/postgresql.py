@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dispatch_core.storage.sql.postgresql_life import is_life, open_database
 from dispatch_core.storage.sql.postgresql_pool import CONNECTIONS_MAX, Pool, link_of
 from dispatch_core.storage.sql.postgresql_session import PgSession, storage_error
 from dispatch_core.storage.sql.postgresql_words import POSTGRESQL
-from dispatch_core.storage.sql.session import Watch
+from dispatch_core.storage.sql.session import Watch, Write
 from dispatch_core.storage.sql.statements import Words
 from dispatch_core.vocabulary.errors import CommandRejectedError, ConflictError
 from dispatch_core.vocabulary.jobs import Bucket
@@ -109,14 +109,13 @@ class PostgresqlDatabase:
 
     def number(self, session: PgSession, server_id: str) -> int:
         """The commit number of the transaction, to be asked before anything is written."""
-        session.say("SAVEPOINT numbered")
-        [(own, top, base)] = session.rows(_NUMBER, (f"commits:{server_id}",))
+        [(own, top, base)] = session.answer_after("SAVEPOINT numbered", _NUMBER, (f"commits:{server_id}",))
         return int(base + top + (own - top) % _EPOCH)
 
-    def announce(self, session: PgSession, wake: frozenset[Bucket]) -> None:
-        """Tell other servers, once it is committed, which buckets gained work."""
-        self._listener.announce(session, wake)
+    def announce(self, session: PgSession, wake: frozenset[Bucket]) -> Sequence[Write]:
+        """What tells other servers, once it is committed, which buckets gained work."""
         session.announced = wake
+        return self._listener.announcing(wake) if wake else ()
 
     def clock(self, session: PgSession) -> Callable[[], int]:
         """The database's time, read once and carried on: within a transaction it must not stand still."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NoReturn
 
 import psycopg
-from psycopg import errors
+from psycopg import Cursor, Pipeline, errors
 from psycopg.pq import TransactionStatus
 
-from dispatch_core.storage.sql.session import Watch
+from dispatch_core.storage.sql.session import Watch, Write
 from dispatch_core.vocabulary.errors import (
     ConflictError,
     SchemaMismatchError,
@@ -71,19 +71,32 @@ class PgSession:
         except psycopg.Error as error:
             self._refuse(error)
 
-    def write(self, text: str, rows: Sequence[Sequence[object]]) -> int:
-        """Write all rows with one statement, each column of them as an array; how many stored rows were touched."""
-        if self.watch is not None:
-            self.watch(text, len(rows))
+    def write(self, writes: Sequence[Write]) -> list[int]:
+        """Write the rows of each with one statement, each column of them as an array, and wait once for all of them."""
         try:
-            return self._cursor.execute(text.encode(), list(map(list, zip(*rows, strict=True)))).rowcount
+            with self._together():
+                done = [self._written(*each) for each in writes]
+            return [cursor.rowcount for cursor in done]
         except psycopg.Error as error:
             self._refuse(error)
 
-    def say(self, text: str) -> None:
-        """A statement that answers nothing."""
+    def _together(self) -> AbstractContextManager[object]:
+        return self.connection.pipeline() if Pipeline.is_supported() else nullcontext()
+
+    def _written(self, text: str, rows: Sequence[Sequence[object]]) -> Cursor[tuple[Any, ...]]:
+        if self.watch is not None:
+            self.watch(text, len(rows))
+        return self.connection.execute(text.encode(), list(map(list, zip(*rows, strict=True))))
+
+    def answer_after(self, said: str, text: str, values: Sequence[object]) -> list[Any]:
+        """The rows of one query, behind a statement that answers nothing; both are waited for at once."""
+        if self.watch is not None:
+            self.watch(text, 1)
         try:
-            self._cursor.execute(text.encode())
+            with self._together():
+                self.connection.execute(said.encode())
+                asked = self.connection.execute(text.encode(), values)
+            return asked.fetchall()
         except psycopg.Error as error:
             self._refuse(error)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+Write = tuple[str, Sequence[Sequence[object]]]
+"""A statement and the rows of values it is to be executed for."""
 Watch = Callable[[str, int], None]
 """Called with each statement's text and the number of rows of values it was given."""
 
@@ -16,8 +18,8 @@ class Session(Protocol):
         """All rows of one query."""
         ...
 
-    def write(self, text: str, rows: Sequence[Sequence[object]]) -> int:
-        """Execute for every row of values; how many stored rows were touched."""
+    def write(self, writes: Sequence[Write]) -> list[int]:
+        """Execute each for all of its rows of values; how many stored rows each has touched."""
         ...
 
     def roll_back(self) -> None:

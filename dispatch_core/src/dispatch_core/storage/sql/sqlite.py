@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.copying import copy_file, copy_over
 from dispatch_core.storage.sql.lockfile import LockFile
 from dispatch_core.storage.sql.restoring import finish
-from dispatch_core.storage.sql.session import Watch
+from dispatch_core.storage.sql.session import Watch, Write
 from dispatch_core.storage.sql.sqlite_file import READER_PRAGMAS, connect, create_schema, open_file
 from dispatch_core.storage.sql.sqlite_session import SqliteSession, storage_error
 from dispatch_core.storage.sql.sqlite_words import SQLITE
@@ -137,8 +137,9 @@ class _OneServer:
         self._tx += 1
         return self._tx
 
-    def announce(self, session: SqliteSession, wake: frozenset[Bucket]) -> None:
-        """Nobody else is there."""
+    def announce(self, session: SqliteSession, wake: frozenset[Bucket]) -> Sequence[Write]:
+        """Nothing: nobody else is there."""
+        return ()
 
     def clock(self, session: SqliteSession) -> Callable[[], int] | None:
         """SQLite has no clock of its own."""

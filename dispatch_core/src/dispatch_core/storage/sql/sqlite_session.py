@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from dispatch_core.storage.sql.session import Watch
+from dispatch_core.storage.sql.session import Watch, Write
 from dispatch_core.vocabulary.errors import StorageDamagedError, StorageError, StorageUnavailableError
 
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -59,14 +59,17 @@ class SqliteSession:
         except sqlite3.Error as error:
             self._refuse(error)
 
-    def write(self, text: str, rows: Sequence[Sequence[object]]) -> int:
-        """Execute once for each row of values; how many stored rows were touched."""
-        if self.watch is not None:
-            self.watch(text, len(rows))
+    def write(self, writes: Sequence[Write]) -> list[int]:
+        """Execute each for all of its rows of values; how many stored rows each has touched."""
         try:
-            return self._cursor.executemany(text, rows).rowcount
+            return [self._written(*each) for each in writes]
         except sqlite3.Error as error:
             self._refuse(error)
+
+    def _written(self, text: str, rows: Sequence[Sequence[object]]) -> int:
+        if self.watch is not None:
+            self.watch(text, len(rows))
+        return self._cursor.executemany(text, rows).rowcount
 
     def control(self, text: str) -> None:
         """BEGIN, COMMIT or ROLLBACK, not told to ``watch``. Raises the driver's own error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from dispatch_core.storage.reports import Backup, Tell, tell_nobody
 from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form
 from dispatch_core.storage.sql.schema import HEAD
-from dispatch_core.storage.sql.session import Watch
+from dispatch_core.storage.sql.session import Watch, Write
 from dispatch_core.storage.sql.statements import Words
 from dispatch_core.storage.sql.transaction import Commit, Reads, SqlTransaction
 from dispatch_core.storage.sql.writing import Texts, usual_texts
@@ -75,8 +75,8 @@ class Database(Protocol):
         """The commit number of the transaction: above that of every commit it has read."""
         ...
 
-    def announce(self, session: Any, wake: frozenset[Bucket]) -> None:
-        """Tell other servers, once the transaction is committed, which buckets gained work."""
+    def announce(self, session: Any, wake: frozenset[Bucket]) -> Sequence[Write]:
+        """What tells other servers, once the transaction is committed, which buckets gained work."""
         ...
 
     def clock(self, session: Any) -> Callable[[], int] | None:

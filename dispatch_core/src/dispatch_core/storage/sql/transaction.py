@@ -26,7 +26,7 @@ from dispatch_core.storage.sql import statements
 from dispatch_core.storage.sql.cache import RecordCache
 from dispatch_core.storage.sql.forms import Form, Row, dumps
 from dispatch_core.storage.sql.query import Pages
-from dispatch_core.storage.sql.session import Session
+from dispatch_core.storage.sql.session import Session, Write
 from dispatch_core.storage.sql.statements import Statement
 from dispatch_core.storage.sql.writing import (
     Texts,
@@ -66,8 +66,8 @@ class Numbers(Protocol):
         """The commit number of the transaction."""
         ...
 
-    def announce(self, session: Any, wake: frozenset[Bucket]) -> None:
-        """Tell other servers, once it is committed."""
+    def announce(self, session: Any, wake: frozenset[Bucket]) -> Sequence[Write]:
+        """What tells other servers, once it is committed."""
         ...
 
 
@@ -201,19 +201,21 @@ class SqlTransaction:
             raise InvariantError("save is allowed once, inside a block of begin()")
         self.saved = changes
         texts = self._reads.texts
-        database, server_id = self._commit.database, self._commit.server_id
-        tx = database.number(self._commit.session, server_id) if changes.history else 0
-        written = write_changes(self._session, texts, changes.changes)
-        if written is None:
+        database, session, server_id = self._commit.database, self._commit.session, self._commit.server_id
+        tx = database.number(session, server_id) if changes.history else 0
+        records, written = write_changes(texts, changes.changes)
+        touched = self._session.write([
+            *records,
+            *forget_history(texts, changes.forgotten),
+            *write_history(texts, changes.history, tx),
+            *write_counters(texts, changes.counters, server_id),
+            *database.announce(session, changes.wake),
+        ])  # fmt: skip
+        if any(count != len(rows) for count, (_, rows) in zip(touched, records, strict=False)):
             self._session.roll_back()
             found = list(losers(self._session, texts, changes))
             raise ConflictError(found or [change.ref for change in changes.changes])
         self.written = written
-        forget_history(self._session, texts, changes.forgotten)
-        write_history(self._session, texts, changes.history, tx)
-        write_counters(self._session, texts, changes.counters, server_id)
-        if changes.wake:
-            database.announce(self._commit.session, changes.wake)
 
     def _form(self, record_type: RecordType) -> Form:
         return self._reads.texts.forms[record_type]

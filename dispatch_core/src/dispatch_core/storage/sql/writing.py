@@ -10,7 +10,7 @@ from attrs import frozen
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded
 from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.storage.sql.forms import Form, Values, dumps, forms_by_type
-from dispatch_core.storage.sql.session import Session
+from dispatch_core.storage.sql.session import Session, Write
 from dispatch_core.storage.sql.statements import FormStatements, Words, form_statements
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
 
@@ -48,15 +48,14 @@ def usual_texts(words: Words) -> Texts:
     return Texts.compile(forms_by_type(), words)
 
 
-def write_changes(session: Session, texts: Texts, changes: Sequence[Change]) -> Written | None:
-    """Write the records; None, having stopped half-way, if one of them is not as it was read."""
+def write_changes(texts: Texts, changes: Sequence[Change]) -> tuple[list[Write], Written]:
+    """The records as writes, each of which must touch as many rows as it has, and what will be written then."""
     written: Written = {}
     batches: dict[str, list[Values]] = {}
     for change in sorted(changes, key=_by_ref):  # all servers in one order, or two would wait for each other
         text, values = _row(texts, change, written)
         batches.setdefault(text, []).append(values)
-    complete = all(session.write(text, rows) == len(rows) for text, rows in sorted(batches.items()))
-    return written if complete else None
+    return sorted(batches.items()), written
 
 
 def _by_ref(change: Change) -> Ref:
@@ -88,29 +87,25 @@ def _as_read(form: Form, key: str, before: Record | None) -> Values:
     return (*values, before.version)
 
 
-def write_history(session: Session, texts: Texts, history: Sequence[Recorded], tx: int) -> None:
+def write_history(texts: Texts, history: Sequence[Recorded], tx: int) -> list[Write]:
     """Append the history of one commit."""
-    if history:
-        rows = [
-            (tx, n, row.ref[0].value, row.ref[1], row.tenant, row.version, row.at_us, row.actor, row.event,
-             dumps(row.data), row.request_id)
-            for n, row in enumerate(history)
-        ]  # fmt: skip
-        session.write(texts.history_insert, [(*row, checksum(row)) for row in rows])
+    rows = [
+        (tx, n, row.ref[0].value, row.ref[1], row.tenant, row.version, row.at_us, row.actor, row.event,
+         dumps(row.data), row.request_id)
+        for n, row in enumerate(history)
+    ]  # fmt: skip
+    return [(texts.history_insert, [(*row, checksum(row)) for row in rows])] if rows else []
 
 
-def forget_history(session: Session, texts: Texts, refs: Sequence[Ref]) -> None:
+def forget_history(texts: Texts, refs: Sequence[Ref]) -> list[Write]:
     """Delete the history of records so far."""
-    if refs:
-        session.write(texts.history_delete, [(record_type.value, key) for record_type, key in refs])
+    return [(texts.history_delete, [(record_type.value, key) for record_type, key in refs])] if refs else []
 
 
-def write_counters(
-    session: Session, texts: Texts, counters: Mapping[tuple[str, str], int], server: str
-) -> None:
+def write_counters(texts: Texts, counters: Mapping[tuple[str, str], int], server: str) -> list[Write]:
     """Add this batch's increments to this server's counters."""
-    if counters:
-        session.write(texts.counter_add, [(server, *name, add) for name, add in sorted(counters.items())])
+    rows = [(server, *name, add) for name, add in sorted(counters.items())]
+    return [(texts.counter_add, rows)] if rows else []
 
 
 def losers(session: Session, texts: Texts, changes: ChangeSet) -> Iterator[Ref]:
