@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 from dispatch_core.ports.storage import Change, ChangeSet, Query, Recorded, Storage, Tally
 from dispatch_core.storage import create_storage
 from dispatch_core.storage.sql import schema
+from dispatch_core.storage.sql.postgresql import PostgresqlDatabase
 from dispatch_core.storage.sql.storage import SqlStorage
 from dispatch_core.testing.samples import (
     a_job,
@@ -401,3 +402,31 @@ def test_no_read_scans_a_table(servers: Callable[..., SqlStorage], postgres_serv
             assert "Seq Scan on jobs" not in plan, f"{text}\n{plan}"
             assert "Seq Scan on attempts" not in plan, f"{text}\n{plan}"
             assert "Seq Scan on history" not in plan, f"{text}\n{plan}"
+
+
+def test_a_url_may_name_several_hosts(postgres_url: str) -> None:
+    """The first that answers as it should is used: after a fail-over, the one that has become the primary."""
+    _, _, place = postgres_url.rpartition("@")
+    address, _, name = place.partition("/")
+    url = f"postgresql+psycopg://postgres@127.0.0.1:1,{address}/{name}?target_session_attrs=read-write"
+    with closing(create_storage(url)) as storage:
+        save(storage, added(a_job()))
+        assert load(storage, a_job()) == a_job()
+
+
+def test_many_threads_share_a_few_connections(postgres_url: str, postgres_server: Postgres) -> None:
+    """More callers than connections wait for their turn; afterwards none is left in a transaction."""
+    with closing(SqlStorage(PostgresqlDatabase(postgres_url, connections_max=3))) as storage:
+        save(storage, added(a_job()))
+
+        def look(_: int) -> bool:
+            with storage.read() as snapshot:
+                return len(snapshot.load([ref_of(a_job())])) == 1
+
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(look, range(200)))
+        states = postgres_server.execute(
+            "SELECT state FROM pg_stat_activity WHERE datname = %s", [postgres_url.rpartition("/")[2]]
+        )
+        assert 1 <= len(states) <= 3
+        assert {state for (state,) in states} == {"idle"}
