@@ -6,11 +6,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks.backlog import ENGINES, fill, in_turns
+from benchmarks.backlog import ENGINES, fill, in_turns, store
 from benchmarks.fleet import register
 from benchmarks.suite import Figure, Outcome, Scale, tell
 from dispatch_core import Dispatcher
-from dispatch_core.storage import create_storage
 
 CLASSES = (10, 100, 1_000)
 
@@ -21,7 +20,7 @@ def measure(kind: str, jobs: int, folder: Path) -> list[dict[str, object]]:
     names: list[str] = []
     for classes in CLASSES:
         tell(f"{classes:,} classes, {kind}")
-        storage = create_storage("memory:" if kind == "memory" else str(folder / f"{classes}.db"))
+        storage = store("memory:" if kind == "memory" else str(folder / f"{classes}.db"))
         dispatchers[classes] = Dispatcher(storage)
         names = register(dispatchers[classes], ENGINES)
         fill(dispatchers[classes], jobs, classes)

@@ -230,12 +230,14 @@ class Matcher:
             wanted, units = self._classifier.measured(job)
             match = look.matches.get(wanted.id)
             if match is None:
+                if barred := self.admits(
+                    wanted, view.engine
+                ):  # many classes may be: nothing is reckoned for them
+                    look.refuse(barred)
+                    return None
                 match = look.matches[wanted.id] = self.match(wanted, view.engine, look.outlook)
-            if match.barred:
-                look.refused.update({reason.code for reason in match.barred})
-                return None
             if misfits := self._misfits(job, wanted, view, look.outlook):
-                look.refused.update({reason.code for reason in misfits})
+                look.refuse(misfits)
                 if wanted.limits and class_is_limited(wanted, view):
                     return None  # those behind it wait for the same, wherever they go
                 if job.ready is not None and job.ready.lane in look.own_lanes:
@@ -279,6 +281,11 @@ class _Look:
         }  # fmt: skip
         self.refused: Counter[str] = Counter()
         self.matches: dict[str, Match] = {}
+
+    def refuse(self, reasons: Sequence[Reason]) -> None:
+        """Count each code once."""
+        for code in {reason.code for reason in reasons}:
+            self.refused[code] += 1
 
 
 def _rank(scored: Scored) -> tuple[int, int, str]:
