@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from cattrs.gen import make_dict_unstructure_fn
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from dispatch_core.vocabulary.events import Event, name_of
@@ -47,6 +47,18 @@ _EVENTS: Mapping[str, type] = {name_of(cls): cls for cls in Event.__args__}
 def to_plain(value: object) -> Any:
     """Plain JSON data of a record, an answer or any attrs value; defaults are left out."""
     return _CONVERTER.unstructure(value)
+
+
+def plain_without(cls: type[Any], *names: str) -> Callable[[Any], dict[str, Any]]:
+    """What makes the plain form of a class without some fields: for stores that keep those in columns of their own."""
+    left_out = {name: override(omit=True) for name in names}
+    made: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
+        cls,
+        _CONVERTER,
+        _cattrs_omit_if_default=True,
+        **left_out,  # type: ignore[arg-type]  # names of fields
+    )
+    return made
 
 
 def from_plain(cls: type[T], data: object) -> T:

@@ -11,7 +11,7 @@ from attrs import frozen
 from sqlalchemy import ColumnElement, String, Table, cast, literal_column
 
 from dispatch_core.ports.storage import QUERY_FIELDS, Scalar
-from dispatch_core.shell.wire import from_plain, loads, to_plain
+from dispatch_core.shell.wire import from_plain, loads, plain_without, to_plain
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.storage.sql.constructs import Field
@@ -71,6 +71,9 @@ def _names(table: Table) -> tuple[str, ...]:
 _JOB_COLUMNS = ("id", "tenant", "version", "state", "engine_id", "created_us", "updated_us", "ready", "spec")
 
 
+_rest_of = plain_without(Job, *_JOB_COLUMNS)
+
+
 def job_form() -> Form:
     """Jobs. Their ready columns belong to the stamp: a re-route moves them without a version."""
     columns = schema.jobs.c
@@ -111,9 +114,7 @@ def _job_values(job: Job) -> Values:
 
 
 def _moving_values(job: Job) -> Values:
-    rest = to_plain(job)
-    for name in _JOB_COLUMNS:
-        rest.pop(name, None)
+    rest = _rest_of(job)
     ready = job.ready
     place: Values = (None, None, None, None, None, None)
     if ready is not None:
