@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -242,22 +243,18 @@ def _mapping(item: Check) -> Check:
 
 def _instance(kind: Any) -> Check:
     hints = get_type_hints(kind, include_extras=True)
-    fields = [
-        (
-            field.name,
-            f"/{field.name}",
-            _check_of(hints[field.name]),
-            _fine(field, _check_of(hints[field.name])),
-        )
-        for field in attrs.fields(kind)
-    ]
+    checks = {field: _check_of(hints[field.name]) for field in attrs.fields(kind)}
+    fields = [(f"/{field.name}", check, _fine(field, check)) for field, check in checks.items()]
+    names = [field.name for field in checks]
+    contents = (
+        attrgetter(*names) if len(names) > 1 else lambda value: [getattr(value, name) for name in names]
+    )
 
     def check(value: Any, path: str) -> Sequence[FieldProblem]:
         if not isinstance(value, kind):
             return [FieldProblem(path, f"must be {expected(kind)}")]
         found: list[FieldProblem] = []
-        for name, step, inner, fine in fields:
-            each = getattr(value, name)
+        for each, (step, inner, fine) in zip(contents(value), fields, strict=True):
             if each is not fine and (wrong := inner(each, path + step)):
                 found.extend(wrong)
         return found

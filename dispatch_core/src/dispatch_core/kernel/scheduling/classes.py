@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -51,6 +52,7 @@ def parse_requirements(texts: tuple[str, ...], catalogue: Catalogue) -> tuple[Te
     return tuple(terms)
 
 
+@lru_cache(maxsize=1_024)
 def tenant_mark(tenant: str) -> str:
     """How the class ids of a tenant begin, so that they can be counted; 20 bits, which two may share."""
     return crockford(int.from_bytes(hashlib.blake2b(tenant.encode(), digest_size=3).digest(), "big"), 4)
