@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.suites if name not in SUITES]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(SUITES)}")
-    folder = LOCAL_RESULTS if asked.quick else RESULTS
+    folder = LOCAL_RESULTS if asked.quick and not asked.keep else RESULTS
     print(", ".join(f"{name} {value}" for name, value in facts().items()))
     for name in asked.suites or [name for name in SUITES if not (asked.quick and name in NO_GOALS)]:
         tell(f"{name} …")

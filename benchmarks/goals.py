@@ -69,7 +69,7 @@ def kept_figures(folder: Path) -> dict[str, dict[str, Any]]:
 def goal_rows(
     figures: Mapping[str, Mapping[str, Any]], goals: Iterable[Goal] = GOALS
 ) -> list[dict[str, object]]:
-    """One line a goal, measured or not."""
+    """One line a goal, measured or not; ``(quick)``: in a short run, with small backlogs."""
     rows: list[dict[str, object]] = []
     for goal in goals:
         found = figures.get(goal.key)
@@ -79,12 +79,16 @@ def goal_rows(
                 "goal": goal.what,
                 "must": _limit(goal, goal.must),
                 "moonshot": _limit(goal, goal.moonshot),
-                "measured": "not measured" if found is None else _with_unit(goal, found["value"]),
+                "measured": "not measured" if found is None else _measured(goal, found),
                 "reached": "–" if found is None else _word(goal.reached(found["value"])),
                 "in the same run": "" if found is None else found.get("beside", ""),
             }
         )
     return rows
+
+
+def _measured(goal: Goal, found: Mapping[str, Any]) -> str:
+    return _with_unit(goal, found["value"]) + (" (quick)" if found.get("reduced") else "")
 
 
 def _limit(goal: Goal, value: float) -> str:

@@ -163,7 +163,7 @@ class Matcher:
         """The group this engine leaves the job to, if it does."""
         wanted, units = self._classifier.measured(job)
         here_us = self.match(wanted, engine, outlook).estimate(units).here_us
-        return self._left_to(job, wanted, units, here_us, _Look(engine, outlook, now))
+        return self._left_to(job, wanted, units, here_us, _Look(engine, outlook, now, {}))
 
     def lengths(self, job: Job, outlook: Outlook, now: int) -> Callable[[Engine], int | None]:
         """How long (µs) a job would take on an engine that its class may go to; None if that one leaves it to a better one.
@@ -196,14 +196,20 @@ class Matcher:
         return route if self._policy.leaves(job, here_us, route) else None
 
     def choose(
-        self, view: EngineView, fronts: Iterable[Front], outlook: Outlook, now: int
+        self,
+        view: EngineView,
+        fronts: Iterable[Front],
+        outlook: Outlook,
+        now: int,
+        matches: dict[str, Match] | None = None,
     ) -> tuple[Job | None, ClaimExplanation]:
         """The job this engine should get: the one that counts as late first among the heads it may run.
 
         ``fronts`` come in rank order. No job counts as late before its order key, so the look ends where
-        none behind could come before the best found; the runners-up are those met on the way.
+        none behind could come before the best found; the runners-up are those met on the way. ``matches`` is what
+        was found out of classes for the same engine in the same batch, and is added to.
         """
-        look = _Look(view.engine, outlook, now)
+        look = _Look(view.engine, outlook, now, {} if matches is None else matches)
         found: list[Scored] = []
         for place, (rank, _, first, rest) in enumerate(fronts):
             if place >= LOOK_MIN and found and rank > found[0].rank:
@@ -274,13 +280,12 @@ class _Look:
 
     __slots__ = ("matches", "now", "outlook", "own_lanes", "refused")
 
-    def __init__(self, engine: Engine, outlook: Outlook, now: int) -> None:
-        self.outlook, self.now = outlook, now
+    def __init__(self, engine: Engine, outlook: Outlook, now: int, matches: dict[str, Match]) -> None:
+        self.outlook, self.now, self.matches = outlook, now, matches
         self.own_lanes = {
             OPEN_LANE, engine_lane(engine.id), *(group_lane(name) for name in outlook.groups_of(engine.id))
         }  # fmt: skip
         self.refused: Counter[str] = Counter()
-        self.matches: dict[str, Match] = {}
 
     def refuse(self, reasons: Sequence[Reason]) -> None:
         """Count each code once."""

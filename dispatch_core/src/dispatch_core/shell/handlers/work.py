@@ -11,7 +11,7 @@ from dispatch_core.kernel.fleet import check_session
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.limits import spent
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
-from dispatch_core.kernel.scheduling.matcher import Front
+from dispatch_core.kernel.scheduling.matcher import Front, Match
 from dispatch_core.kernel.scheduling.outlook import ASKS_WITHIN_US
 from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules import EngineView
@@ -129,6 +129,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
     if closed:
         return []
     leases: list[Lease] = []
+    matches: dict[str, Match] = {}
     while len(leases) < min(command.limit, free):
         rooms = LazyRooms(lambda: free_rooms(workspace, engine.tenant))  # counted anew after each grant
         limits = LimitRooms(workspace, engine)
@@ -141,7 +142,7 @@ def _claim(command: Claim, context: Context, workspace: Workspace) -> list[Lease
             partial(_others, engine, rooms, workspace),
             limits,
         )
-        lease = _grant_best(command, context, workspace, view)
+        lease = _grant_best(command, context, workspace, view, matches)
         if lease is None:
             break
         leases.append(lease)
@@ -185,14 +186,17 @@ def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None 
     )
 
 
-def _grant_best(command: Claim, context: Context, workspace: Workspace, view: EngineView) -> Lease | None:
+def _grant_best(
+    command: Claim, context: Context, workspace: Workspace, view: EngineView, matches: dict[str, Match]
+) -> Lease | None:
     own = engine_lane(view.engine.id)
     reader = f"{view.engine.id} {view.engine.version}"
     job, explanation = None, None
     for whose in (_served_here, _all) if workspace.house.storage.traits.shared else (_all,):
         fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
         near = whose(fronts, workspace)
-        job, explanation = workspace.house.matcher.choose(view, near, workspace.outlook, workspace.now)
+        matcher, outlook = workspace.house.matcher, workspace.outlook
+        job, explanation = matcher.choose(view, near, outlook, workspace.now, matches)
         if job is not None:
             break
     if job is None or explanation is None:
