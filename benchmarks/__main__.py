@@ -44,6 +44,9 @@ def main(arguments: list[str]) -> int:
         "suites", nargs="*", help=f"of {', '.join(SUITES)} (or {SCHEDULING}, alone); all if none"
     )
     parser.add_argument(
+        "--keep", action="store_true", help="keep quick results beside full ones, marked as quick"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="three minutes instead of half an hour: small backlogs"
     )
     asked = parser.parse_args(arguments)
