@@ -163,8 +163,10 @@ def decide(house: House, transaction: Transaction, entries: Sequence[Entry], *, 
     settled: dict[str, Job | None] = {}
     for _ in range(TAKE_ROUNDS_MAX):
         workspace = _decide_on(house, transaction, entries, lock=lock, settled=settled)
-        found = transaction.take(list(workspace.hoped)) if workspace.hoped else {}
+        offered = dict.fromkeys([*workspace.hoped, *(job.id for job in workspace.doubted)])
+        found = transaction.take(list(offered)) if offered else {}
         lost = [job for job in workspace.hoped.values() if not _same(job, found.get(job.id))]
+        lost += workspace.doubted
         if not lost:
             return workspace
         house.lost_race([Change((RecordType.JOB, job.id), job, found.get(job.id)) for job in lost])

@@ -65,8 +65,8 @@ class Workspace:
     """The overlay of one batch. Reads see what earlier commands of the batch decided.
 
     Where servers share the store, jobs are granted as memory knows them: ``hoped`` are those that have to be
-    taken, all at once, before anything is written. ``settled`` are those of a round before: as they were taken,
-    or None for those that others have.
+    taken, all at once, before anything is written, and ``doubted`` those that were offered in error. ``settled``
+    are those of a round before: as they were taken, or None for those that others have.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Workspace:
         self._forgotten: list[Ref] = []
         self._counters: Counter[tuple[str, str]] = Counter()
         self.hoped: dict[str, Job] = {}
+        self.doubted: list[Job] = []
         for job_id, job in settled.items():
             if job is None:
                 self._jobs[job_id] = None
@@ -247,10 +248,15 @@ class Workspace:
     def hope_for(self, job: Job) -> None:
         """Decide on a job as memory knows it; where servers share the store, it is taken before it is written.
 
-        So is one that the batch has read otherwise than memory knows it, for a report say: it will turn out lost.
+        Memory may offer a job otherwise than the batch has read it (for a report, say), or twice, where it stood and
+        where it stands: that is an error to be found out before anything is written, too.
         """
-        if self.house.storage.traits.shared and self._current.get((RecordType.JOB, job.id)) != job:
-            self.hoped[job.id] = job
+        ref = (RecordType.JOB, job.id)
+        if self.house.storage.traits.shared and self._current.get(ref) != job:
+            if ref in self._read:
+                self.doubted.append(job)
+            else:
+                self.hoped[job.id] = job
         self.adopt(job)
 
     # ----- writing
