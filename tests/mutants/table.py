@@ -179,7 +179,7 @@ MUTANTS: Sequence[Mutant] = (
            "silent_us - at_us <= breaker.silence_us", "silent_us < at_us", (BREAKER,)),
     Mutant("a job stays with engines that cannot take it", f"{KERNEL}/scheduling/outlook.py",
            "or rate is None or job.id in self.passed_over", "or rate is None", (ROUTES,)),
-    Mutant("a job stays with engines that do not ask", f"{KERNEL}/scheduling/outlook.py",
+    Mutant("a job stays with engines that do not ask", f"{KERNEL}/scheduling/loads.py",
            "asked_us is not None and abs(now - asked_us) <= ASKS_WITHIN_US", "asked_us != self", (ROUTES,)),
     Mutant("nothing is learned from runs", f"{SHELL}/fleetview.py",
            "            outlook.rates.learn(", "            (lambda *_: None)(", (ROUTES,)),

@@ -19,7 +19,7 @@ from dispatch_core import (
     SeededIds,
     Settings,
 )
-from dispatch_core.kernel.scheduling.outlook import ASKS_WITHIN_US
+from dispatch_core.kernel.scheduling.loads import ASKS_WITHIN_US
 from dispatch_core.kernel.scheduling.rates import LENGTH_MAX_US
 from dispatch_core.storage.memory import MemoryStorage
 from dispatch_core.vocabulary.bounds import INT_MAX

@@ -7,12 +7,13 @@ An outlook may be behind or wrong: that changes how good a choice is, never whet
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from attrs import define, field, frozen
-
+from dispatch_core.kernel.scheduling.capable import Capable
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.levels import level_at, level_of, weight_units
+from dispatch_core.kernel.scheduling.loads import Load, Room, Run, Standing, left, room_of
 from dispatch_core.kernel.scheduling.rates import Rates, length_us
 from dispatch_core.kernel.scheduling.routing import Offer, Offers, Queue, Route, Routes
 from dispatch_core.vocabulary.attempts import Attempt
@@ -23,61 +24,14 @@ from dispatch_core.vocabulary.jobs import Job, Ready, group_of_lane
 
 OWN_GROUPS_MAX = 32
 """Up to so many live engines each is a group of its own; above, those with the same profile share one."""
-ASKS_WITHIN_US = 120 * SECOND_US
-"""An idle engine that has not asked for work for so long is not reckoned with."""
 HEARSAY_US = 120 * SECOND_US
 """A job is not left for longer to engines that only another server hears: it may know that they cannot take it."""
 UNFIT_MAX = 10_000
-OVERDUE = 0.125
-"""A run past its estimate is expected to last this share of its time so far longer."""
+_KNOWN_MAX = 4_000_000
+"""Rates by class and engine that are kept; those of the classes that were met first go first."""
+_JOURNAL_MIN = 1_000
 
 Admits = Callable[[SchedulingClass, Engine], bool]
-
-
-@define
-class _Standing:
-    """An engine and its runs: when each began and how long it should take."""
-
-    engine: Engine
-    group: str
-    asked_us: int | None = None
-    hearsay: bool = False
-    runs: dict[str, tuple[int, int]] = field(factory=dict)
-
-    @property
-    def serves(self) -> bool:
-        return self.engine.serves
-
-    @property
-    def busy(self) -> bool:
-        return len(self.runs) >= self.engine.profile.slots
-
-    def asks(self, now: int) -> bool:
-        """Whether others may leave work to it: busy, or asking."""
-        asked_us = self.asked_us
-        return self.serves and (self.busy or (asked_us is not None and abs(now - asked_us) <= ASKS_WITHIN_US))
-
-
-@frozen
-class _Room:
-    """The slots of a group and what should still run on them; how many of them ask for work, the next to be free, and
-    whether all who ask are known by hearsay.
-    """
-
-    slots: int
-    running_us: float
-    asking: int
-    free_us: float
-    hearsay: bool
-
-
-@frozen
-class _Capable:
-    """Who may run a class: µs per unit by engine and by group, and on the best of them."""
-
-    engines: Mapping[str, float]
-    groups: Mapping[str, float]
-    best: float | None
 
 
 class Outlook:
@@ -86,13 +40,20 @@ class Outlook:
     def __init__(self, rates: Rates, admits: Admits, unfit: Iterable[str] = ()) -> None:
         self.rates = rates
         self._admits = admits
-        self._standings: dict[str, _Standing] = {}
+        self._standings: dict[str, Standing] = {}
         self._queues: dict[str, Queue] = {}
-        self._members: dict[str, list[_Standing]] = {}
-        self._capable: dict[str, _Capable] = {}
-        self._classes: dict[str, set[str]] = {}
+        self._alike: dict[str, dict[str, Standing]] = {}
+        self._slots = 0
+        self._tenants: Counter[str] = Counter()
+        self._serving: Counter[str] = Counter()
+        self._journal: list[str] = []
+        self._changes = self._known = 0
+        self._capable: dict[str, Capable] = {}
+        self._classes: dict[str, dict[str, None]] = {}
+        self._theirs: dict[str, Capable] = {}
+        self._loads: dict[str, dict[str, Load]] = {}
         self.passed_over = set(unfit)
-        self._spared: dict[str, dict[str, _Room]] = {}
+        self._spared: dict[str, dict[str, Room]] = {}
         self._spared_at = 0
         self._offers: dict[str, Offers] = {}
 
@@ -102,20 +63,49 @@ class Outlook:
         """An engine registered or changed."""
         known = self._standings.get(engine.id)
         if known is None:
-            self._standings[engine.id] = _Standing(engine, profile_group(engine))
-        elif known.engine.profile is not engine.profile:
-            known.engine, known.group = engine, profile_group(engine)
+            known = self._standings[engine.id] = Standing(engine, profile_group(engine))
         else:
+            self._leaves(known)
+            if known.engine.profile is not engine.profile:
+                del self._alike[known.group][engine.id]
+                known.group = profile_group(engine)
             known.engine = engine
-        self._members.clear()
-        self._capable.clear()
+        self._alike.setdefault(known.group, {})[engine.id] = known
+        self._enters(known)
+        self._changed(engine.id)
         self._spared.clear()
         self._offers.clear()
 
+    def _leaves(self, standing: Standing) -> None:
+        if standing.serves:
+            self._count(standing, -1)
+            for load in self._loads_of(standing):
+                load.remove(standing)
+
+    def _enters(self, standing: Standing) -> None:
+        """Who may run which class is found out when it is asked for: see ``_who``."""
+        if standing.serves:
+            self._count(standing, 1)
+            if load := self._loads.get(standing.group, {}).get(""):
+                load.add(standing)
+
+    def _count(self, standing: Standing, sign: int) -> None:
+        self._slots += sign * standing.engine.profile.slots
+        self._tenants[standing.engine.tenant] += sign
+        self._serving[standing.group] += sign
+        self._serving[""] += sign
+
+    def _changed(self, engine_id: str) -> None:
+        """Classes take note when they are asked for; one that is far behind is found anew."""
+        self._journal.append(engine_id)
+        self._changes += 1
+        if len(self._journal) > 2 * len(self._standings) + _JOURNAL_MIN:
+            del self._journal[: len(self._journal) // 2]
+
     def learned(self, task_class: str) -> None:
         """The rates of a task class have moved."""
-        for class_id in self._classes.pop(task_class, ()):
-            self._capable.pop(class_id, None)
+        for class_id in self._classes.get(task_class, ()):
+            self._capable[class_id].stale = True
             self._offers.pop(class_id, None)
 
     def asked(self, engine_id: str, at_us: int | None, *, hearsay: bool = False) -> None:
@@ -124,7 +114,12 @@ class Outlook:
         ``hearsay``: it asked another server, which alone knows what it could not take.
         """
         if (standing := self._standings.get(engine_id)) is not None:
+            loads = self._told(standing)
+            for load in loads:
+                load.remove(standing)
             standing.asked_us, standing.hearsay = at_us, hearsay
+            for load in loads:
+                load.add(standing)
             self._moved(standing)
 
     def unfit(self, job_id: str) -> None:
@@ -149,7 +144,8 @@ class Outlook:
     def began(self, attempt: Attempt) -> None:
         """An attempt was granted."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:
-            standing.runs[attempt.key] = (attempt.granted_us, attempt.estimate_us or 0)
+            self._ended(standing, attempt.key)
+            self._began(standing, attempt.key, (attempt.granted_us, attempt.estimate_us or 0))
             self._moved(standing)
 
     def runs(self, attempt: Attempt) -> bool:
@@ -160,8 +156,27 @@ class Outlook:
     def ended(self, attempt: Attempt) -> None:
         """An attempt ended."""
         if (standing := self._standings.get(attempt.engine_id)) is not None:
-            standing.runs.pop(attempt.key, None)
+            self._ended(standing, attempt.key)
             self._moved(standing)
+
+    def _began(self, standing: Standing, key: str, run: Run) -> None:
+        loads, fills = self._told(standing), len(standing.runs) + 1 == standing.engine.profile.slots
+        for load in loads if fills else ():
+            load.remove(standing)
+        standing.runs[key] = run
+        for load in loads:
+            load.add(standing) if fills else load.run(standing, run, 1)
+
+    def _ended(self, standing: Standing, key: str) -> None:
+        run = standing.runs.get(key)
+        if run is None:
+            return
+        loads, frees = self._told(standing), len(standing.runs) == standing.engine.profile.slots
+        for load in loads:
+            load.remove(standing) if frees else load.run(standing, run, -1)
+        del standing.runs[key]
+        for load in loads if frees else ():
+            load.add(standing)
 
     def copy(self) -> Outlook:
         """One of one's own, for questions asked beside the writer, who may go on meanwhile.
@@ -170,11 +185,15 @@ class Outlook:
         The rates are shared.
         """
         other = Outlook(self.rates, self._admits, self.passed_over.copy())
-        other._capable = self._capable.copy()  # first: of engines that are known, and stay so
+        changes = self._changes
+        other._theirs = {name: known for name, known in self._capable.copy().items() if known.at == changes}
         for name, known in self._standings.copy().items():
-            other._standings[name] = _Standing(
+            mine = other._standings[name] = Standing(
                 known.engine, known.group, known.asked_us, known.hearsay, known.runs.copy()
             )
+            other._alike.setdefault(mine.group, {})[name] = mine
+            other._enters(mine)
+        other._changes = changes if self._changes == changes else changes + 1  # nothing is borrowed then
         for group, queue in self._queues.copy().items():
             other._queues[group] = Queue(queue.lengths.copy(), queue.weights.copy())
         return other
@@ -184,7 +203,7 @@ class Outlook:
     def left_on(self, engine_id: str, now: int) -> list[float]:
         """How long (µs) each run of an engine should still take, the shortest first."""
         standing = self._standings.get(engine_id)
-        return [] if standing is None else sorted(_left(run, now) for run in standing.runs.values())
+        return [] if standing is None else sorted(left(run, now) for run in standing.runs.values())
 
     def ahead_of(self, ready: Ready) -> float | None:
         """How much work (µs of machine time) waits for the group of a place and is more urgent; None without one."""
@@ -196,12 +215,12 @@ class Outlook:
 
     def members_of(self, group: str) -> tuple[str, ...]:
         """The engines of a group, in the order of their ids."""
-        return tuple(sorted(each.engine.id for each in self._of(group)))
+        return (group,) if group in self._standings else tuple(sorted(self._alike.get(group, ())))
 
     @property
     def slots(self) -> int:
         """The slots of all engines that serve."""
-        return sum(each.engine.profile.slots for each in self._standings.values() if each.serves)
+        return self._slots
 
     def engine(self, engine_id: str) -> Engine | None:
         """An engine as last committed, if known."""
@@ -220,12 +239,13 @@ class Outlook:
 
     def serving(self, wanted: SchedulingClass) -> Iterator[Engine]:
         """The engines in service that may run a class, by id."""
-        return (self._standings[engine_id].engine for engine_id in self._who(wanted).engines)
+        return (self._standings[engine_id].engine for engine_id in sorted(self._who(wanted).engines))
 
     def alone(self, engine: Engine) -> bool:
         """Whether no other engine of its tenant is in service."""
-        others = (each.engine for each in self._standings.values() if each.serves)
-        return all(other.id == engine.id or other.tenant != engine.tenant for other in others)
+        known = self._standings.get(engine.id)
+        itself = known is not None and known.serves and known.engine.tenant == engine.tenant
+        return self._tenants[engine.tenant] == itself
 
     def best_rate(self, wanted: SchedulingClass) -> float | None:
         """µs per unit of a class on the fastest live engine that may run it; None if there is none."""
@@ -249,7 +269,7 @@ class Outlook:
         """
         assert job.ready is not None
         who, group = self._who(wanted), group_of_lane(job.ready.lane)
-        rate = None if group is None else who.groups.get(group)
+        rate = None if group is None else self._by_group(who).get(group)
         if group is None or rate is None or job.id in self.passed_over:
             return None
         room = self._room(group, wanted.id, who, now)
@@ -269,12 +289,12 @@ class Outlook:
         group = group_of_lane(lane)
         if group is None or abs(now - first.updated_us) > HEARSAY_US:
             return False
-        asking = [each for each in self._of(group) if each.asks(now)]
-        return bool(asking) and all(each.hearsay for each in asking)
+        room = self._room_of(group, None, now)
+        return bool(room.asking) and room.hearsay
 
     # ----- derived, remembered until something moves
 
-    def _moved(self, standing: _Standing) -> None:
+    def _moved(self, standing: Standing) -> None:
         self._spared.pop(standing.engine.id, None)
         self._spared.pop(standing.group, None)
         self._offers.clear()
@@ -292,7 +312,7 @@ class Outlook:
         if found is None:
             who = self._who(wanted)
             by_rate: dict[float, list[Offer]] = {}
-            for group, rate in who.groups.items():
+            for group, rate in self._by_group(who).items():
                 room = self._room(group, wanted.id, who, now)
                 if room.slots:
                     by_rate.setdefault(rate, []).append(
@@ -301,69 +321,119 @@ class Outlook:
             found = self._offers[wanted.id] = tuple(by_rate.items())
         return found
 
-    def _room(self, group: str, class_id: str, who: _Capable, now: int) -> _Room:
+    def _room(self, group: str, class_id: str, who: Capable, now: int) -> Room:
         """The slots of a group that may run a class, and what runs on them."""
         self._at(now)
         known = self._spared.setdefault(group, {})
-        for_whom = "" if group in who.engines else class_id  # its only member is the same for every class
+        whole = group in who.engines or who.count(group) == self._serving[group]  # the same for every class
+        for_whom = "" if whole else class_id
         found = known.get(for_whom)
         if found is None:
-            capable = [each for each in self._of(group) if each.engine.id in who.engines]
-            asking = [each for each in capable if each.asks(now)]
-            found = known[for_whom] = _Room(
-                sum(each.engine.profile.slots for each in capable),
-                sum(_left(run, now) for each in capable for run in each.runs.values()),
-                sum(each.engine.profile.slots for each in asking),
-                min((_free_in(each, now) for each in asking), default=0.0),
-                all(each.hearsay for each in asking),
-            )
+            found = known[for_whom] = self._room_of(group, None if whole else (class_id, who), now)
         return found
+
+    def _room_of(self, group: str, whose: tuple[str, Capable] | None, now: int) -> Room:
+        """The room of all in service, or of those that may run a class; kept, if they are many."""
+        standing = self._standings.get(group)
+        if standing is not None:
+            return room_of([standing] if standing.serves else (), now)
+        class_id, who = ("", None) if whose is None else whose
+        known = self._loads.setdefault(group, {})
+        load = known.get(class_id)
+        if load is None:
+            serving = [each for each in self._alike.get(group, {}).values() if each.serves]
+            load = Load(each for each in serving if who is None or each.engine.id in who.engines)
+            known[class_id] = load
+        load.unasked = 0
+        return load.room(now)
+
+    def _loads_of(self, standing: Standing) -> list[Load]:
+        """The loads that an engine in service is part of."""
+        known = self._loads.get(standing.group)
+        if not known or not standing.serves:
+            return []
+        return [load for load in known.values() if standing.engine.id in load.members]
+
+    def _told(self, standing: Standing) -> list[Load]:
+        """The same, without those that nobody asks for any more."""
+        loads = self._loads_of(standing)
+        for load in loads:
+            load.unasked += 1
+        if any(load.is_idle for load in loads):
+            known = self._loads[standing.group]
+            self._loads[standing.group] = {name: each for name, each in known.items() if not each.is_idle}
+            loads = self._loads_of(standing)
+        return loads
 
     def _queue(self, group: str) -> Queue:
         return self._queues.setdefault(group, Queue())
 
-    def _of(self, group: str) -> Sequence[_Standing]:
-        if not self._members:
-            for standing in self._standings.values():
-                for name in (standing.engine.id, standing.group):
-                    self._members.setdefault(name, []).append(standing)
-        return self._members.get(group, ())
+    def _by_group(self, who: Capable) -> Mapping[str, float]:
+        return who.by_group(shared=self._serving[""] > OWN_GROUPS_MAX)
 
-    def _who(self, wanted: SchedulingClass) -> _Capable:
+    def _who(self, wanted: SchedulingClass) -> Capable:
         found = self._capable.get(wanted.id)
-        if found is None:
-            found = self._capable[wanted.id] = self._find(wanted)
-            self._classes.setdefault(wanted.task_class, set()).add(wanted.id)
+        if found is None or found.at != self._changes:
+            found = self._found(wanted, found)
+        if found.stale:
+            rate, known = self.rates.us_per_unit, self._standings
+            found = self._capable[wanted.id] = found.at_rates(
+                lambda each: rate(known[each].engine, wanted.task_class, wanted.nominal_us)
+            )
         return found
 
-    def _find(self, wanted: SchedulingClass) -> _Capable:
-        serving = [each for _, each in sorted(self._standings.items()) if each.serves]
-        capable = [each for each in serving if self._admits(wanted, each.engine)]
-        rates = {
-            each.engine.id: self.rates.us_per_unit(each.engine, wanted.task_class, wanted.nominal_us)
-            for each in capable
-        }
-        groups = dict(rates)
-        if len(serving) > OWN_GROUPS_MAX:
-            shared: dict[str, list[float]] = {}
-            for each in capable:
-                shared.setdefault(each.group, []).append(rates[each.engine.id])
-            groups = {name: sum(found) / len(found) for name, found in sorted(shared.items())}
-        return _Capable(rates, groups, min(rates.values(), default=None))
+    def _found(self, wanted: SchedulingClass, known: Capable | None) -> Capable:
+        """Look at those engines that changed since the class was asked for last; at all, the first time."""
+        names: Iterable[str] = self._standings
+        behind = 0 if known is None else self._changes - known.at
+        if known is None or known.at < 0 or behind > len(self._journal):
+            self._forget(wanted.id)
+            known = self._capable[wanted.id] = self._borrowed(wanted) or Capable(-1, wanted.task_class)
+            self._classes.setdefault(wanted.task_class, {})[wanted.id] = None
+            self._known += len(known.engines)
+        if known.at == self._changes:
+            return known
+        if known.at >= 0:
+            names = dict.fromkeys(self._journal[len(self._journal) - behind :])
+        known.at = self._changes  # first of all: see ``Capable.copy``
+        before = len(known.engines)
+        try:
+            for name in names:
+                self._look(wanted, self._standings[name], known)
+        except BaseException:  # a rule that raises: some were not looked at
+            known.at = -1
+            raise
+        finally:
+            self._known += len(known.engines) - before
+        return known
+
+    def _borrowed(self, wanted: SchedulingClass) -> Capable | None:
+        """What the writer knew of a class when this copy was made, if that is still to be had."""
+        while self._capable and self._known + len(self._standings) > _KNOWN_MAX:
+            self._forget(next(iter(self._capable)))
+        theirs = self._theirs.pop(wanted.id, None)
+        copied = None if theirs is None else theirs.copy()
+        return copied if copied is not None and copied.at == self._changes else None
+
+    def _forget(self, class_id: str) -> None:
+        if (known := self._capable.pop(class_id, None)) is not None:
+            del self._classes[known.task_class][class_id]
+            self._known -= len(known.engines)
+            for loads in self._loads.values():
+                loads.pop(class_id, None)
+
+    def _look(self, wanted: SchedulingClass, standing: Standing, who: Capable) -> None:
+        """Whether an engine may run a class now, and how fast."""
+        engine, rate = standing.engine, None
+        if standing.serves and self._admits(wanted, engine):
+            rate = self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
+        who.put(engine.id, standing.group, rate)
+        load = self._loads.get(standing.group, {}).get(wanted.id)
+        if load is not None and rate is not None:
+            load.add(standing)
 
 
 _NOTHING = Queue()
-
-
-def _left(run: tuple[int, int], now: int) -> float:
-    began_us, length_us = run
-    return max(began_us + length_us - now, OVERDUE * (now - began_us), 0)
-
-
-def _free_in(standing: _Standing, now: int) -> float:
-    if not standing.busy:
-        return 0.0
-    return min(_left(run, now) for run in standing.runs.values())
 
 
 def profile_group(engine: Engine) -> str:

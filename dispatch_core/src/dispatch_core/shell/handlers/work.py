@@ -11,8 +11,8 @@ from dispatch_core.kernel.fleet import check_session
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.limits import spent
 from dispatch_core.kernel.scheduling.explanation import ClaimExplanation
+from dispatch_core.kernel.scheduling.loads import ASKS_WITHIN_US
 from dispatch_core.kernel.scheduling.matcher import Front, Match
-from dispatch_core.kernel.scheduling.outlook import ASKS_WITHIN_US
 from dispatch_core.kernel.scheduling.rates import length_us
 from dispatch_core.kernel.scheduling.rules import EngineView
 from dispatch_core.shell.handlers.handler import Handler, Phase, engine_refs, job_ref
