@@ -82,7 +82,8 @@ def test_a_server_outlives_its_store(own: Postgres) -> None:
     and not ready. Back, all goes on without a restart: nothing that was acknowledged is lost, a repeat counts once.
     """
     url = own.database()
-    with served(environment={"DISPATCH_DATABASE": url}) as (told, _), ThreadPoolExecutor(1) as pool:
+    settings = {"DISPATCH_DATABASE": url, "DISPATCH_POLL_FLOOR_S": "0.5"}
+    with served(environment=settings) as (told, _), ThreadPoolExecutor(1) as pool:
         at = told["url"]
         first = ask(f"{at}/jobs", "POST", {**JOB, "not_before": "2099-01-01T00:00:00Z"})
         assert (first.status, ask(f"{at}/engines/e1", "PUT", ENGINE).status) == (201, 201)

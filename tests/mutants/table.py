@@ -29,6 +29,7 @@ MODES, CAMPAIGNS = "tests/core/scheduling/test_own_modes.py", "tests/core/shell/
 COMMANDS_OVER_SEVERAL, ENGINE_OVER_SEVERAL = "tests/cli/test_failover.py", "tests/cli/agent/test_failover.py"
 SERVERS = "tests/cli/test_servers.py"
 LAWS = "tests/core/storage/test_laws.py"
+SQL, POSTGRESQL_UPKEEP = "dispatch_core/storage/sql", "tests/core/storage/test_postgresql_upkeep.py"
 SIMULATION = "dispatch_core/simulation"
 SIMULATE, WHAT_IF = "tests/simulation/test_simulate.py", "tests/simulation/test_what_if.py"
 HISTORIES = "dispatch_core/testing/histories"
@@ -262,4 +263,12 @@ MUTANTS: Sequence[Mutant] = (
            "phase=Phase.LATE if at_cap else Phase.WAITING)", "phase=Phase.LATE if at_cap else Phase.WAITING, live=0)", JUDGES),
     Mutant("a history forgets what was acknowledged", f"{HISTORIES}/accounts.py",
            "tuple(sorted(acknowledged - set(stored)))", "tuple(sorted(acknowledged - seen.keys()))", JUDGES),
+    Mutant("another copy of the database is taken for this one", f"{SQL}/postgresql_pool.py",
+           "        if not ours:", "        if False:", (POSTGRESQL_UPKEEP,)),
+    Mutant("a new life under servers that are connected", f"{SQL}/postgresql_looking.py",
+           "        if not force:", "        if False:", (POSTGRESQL_UPKEEP,)),
+    Mutant("counters are not verified", f"{SQL}/judging.py",
+           "    judge.counters()\n", "", (POSTGRESQL_UPKEEP, "tests/core/storage/test_verify.py")),
+    Mutant("a URL that cannot be read tells its password", f"{SQL}/postgresql_pool.py",
+           'else _QUOTED.sub("…", said)', "else said", ("tests/cli/test_serve_postgresql.py",)),
 )  # fmt: skip

@@ -245,6 +245,17 @@ def test_a_server_that_runs_notices_another_life(url: str, postgres_server: Post
         dispatcher.submit(spec())
 
 
+def test_of_several_hosts_the_one_that_takes_writes_is_used(url: str) -> None:
+    """One that is away is passed over; messages name them all."""
+    host = url.partition("@")[2].partition("/")[0]
+    both = url.replace(host, f"127.0.0.1:1,{host}") + "?target_session_attrs=read-write"
+    info = store_info(both)
+    assert isinstance(info, SharedInfo)
+    assert f"127.0.0.1:1, {host}" in info.name
+    with closing(create_storage(both)) as storage, Dispatcher(storage) as dispatcher:
+        dispatcher.submit(spec())
+
+
 # ----- back up and restore
 
 
