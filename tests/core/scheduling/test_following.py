@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
+from dispatch_core.kernel.scheduling.loads import room_of
 from dispatch_core.kernel.scheduling.outlook import OWN_GROUPS_MAX, Outlook
 from dispatch_core.kernel.scheduling.rates import Rates
 from dispatch_core.testing.samples import a_job, an_attempt, an_engine
@@ -132,7 +133,7 @@ class Told:
         engines = [standing.engine for _, standing in sorted(outlook._standings.items())]
         groups = sorted({name for each in engines for name in outlook.groups_of(each.id)})
         for wanted in classes:
-            found += [outlook.best_rate(wanted), [each.id for each in outlook.serving(wanted)]]
+            found += [outlook.best_rate(wanted), sorted(each.id for each in outlook.serving(wanted))]
             found += [[outlook.rate_on(wanted, each) for each in engines]]
             found += [list(outlook.routes(wanted, 7.0, 1.0, self.now))]
             found += [self.left_to(wanted, group) for group in groups]
@@ -164,6 +165,22 @@ class Calls:
 
     def _called(self, _frame: object, event: str, _argument: object) -> None:
         self.count += event in ("call", "c_call")
+
+
+@given(seed=st.integers(0, 2**32))
+def test_sums_of_a_group_are_what_its_engines_add_up_to(seed: int) -> None:
+    """Slots, what is left of runs, who asks and when a slot is free: as counted engine by engine, whatever the clock."""
+    random, told = Random(seed), Told().grown(FLEET)
+    for _ in range(60):
+        told.happens(random)
+        if random.random() < 0.3:
+            told.answers(CLASSES[:1])
+    standings = told.outlook._standings
+    for load in [load for each in told.outlook._loads.values() for load in each.values()]:
+        members = [standings[name] for name in sorted(load.members)]
+        for later_s in (0, 90, 500, -400, 0):
+            now = told.now + later_s * SECOND_US
+            assert load.room(now) == room_of(members, now)
 
 
 @given(seed=st.integers(0, 2**32), few=st.booleans())

@@ -152,6 +152,8 @@ class Parked:
             yield from self._house.heads.waiting_for(tenant, name, len(self._entries))
 
     def _take(self, chosen: set[int]) -> list[Handed]:
+        if not chosen:
+            return []
         taken = [entry for entry in self._entries if id(entry) in chosen]
         self._entries = [entry for entry in self._entries if id(entry) not in chosen]
         return taken
@@ -164,20 +166,21 @@ class Parked:
                 changed.add(after.engine_id)
             elif isinstance(after, Engine):
                 changed.add(after.id)
-        return (entry for entry in self._entries if _engine_of(entry) in changed)
+        return (entry for entry in self._entries if _engine_of(entry) in changed) if changed else iter(())
 
     def _best_for(self, job: Job, chosen: set[int], asked: set[int]) -> Handed | None:
         """The fastest engine that waits, would take such a job, and was neither chosen nor asked yet."""
         assert job.ready is not None
-        wanted = self._house.classifier.of(job)
+        wanted, lane = self._house.classifier.of(job), job.ready.lane
+        pinned = lane.startswith(ENGINE_LANES)
         length_on = self._house.fleet.lengths(job)
         best: tuple[int, Handed] | None = None
         for entry in self._entries:
             if id(entry) in chosen or id(entry) in asked:
                 continue
-            engine = self._house.fleet.engine(_engine_of(entry))
-            if job.ready.lane.startswith(ENGINE_LANES) and job.ready.lane != engine_lane(_engine_of(entry)):
+            if pinned and lane != engine_lane(_engine_of(entry)):
                 continue
+            engine = self._house.fleet.engine(_engine_of(entry))
             if engine is None:
                 return entry  # unknown to memory: let it look for itself
             if self._house.matcher.admits(wanted, engine):

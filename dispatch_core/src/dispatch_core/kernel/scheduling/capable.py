@@ -4,6 +4,7 @@ at the fleet. Sums are exact integers: the order in which engines came does not 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heappush
 
@@ -26,9 +27,9 @@ class _Mean:
     count: int = 0
     mean: float | None = None
 
-    def add(self, whole: int, sign: int) -> None:
-        self.total += sign * whole
-        self.count += sign
+    def add(self, whole: int, many: int) -> None:
+        self.total += many * whole
+        self.count += many
         self.mean = None
 
     def value(self) -> float:
@@ -106,10 +107,17 @@ class Capable:
 
     def at_rates(self, rate_of: Callable[[str], float]) -> Capable:
         """The same engines at the rates of now, as another: copies of this one may be under way."""
-        other = Capable(self.at, self.task_class)
-        for engine_id, group in self._groups.items():
-            other.put(engine_id, group, rate_of(engine_id))
-        return other
+        rates = {engine_id: rate_of(engine_id) for engine_id in self.engines}
+        counts = Counter(rates.values())
+        means: dict[str, _Mean] = {}
+        for (group, rate), many in Counter(
+            (self._groups[name], rate) for name, rate in rates.items()
+        ).items():
+            means.setdefault(group, _Mean()).add(_whole(rate), many)
+        least = sorted(counts)
+        return Capable(
+            self.at, self.task_class, False, rates, self._groups.copy(), means, dict(counts), least
+        )
 
     def copy(self) -> Capable | None:
         """The same for another; None if it changed meanwhile, for its owner may go on."""

@@ -115,17 +115,25 @@ class Matcher:
     def others(
         self, job: Job, engine: Engine, outlook: Outlook, pools: Mapping[str, PoolRoom] = NO_ROOMS
     ) -> list[str]:
-        """The engines in service beside this one that could take the job, as far as their records say."""
+        """The engines in service beside this one that could take the job, as far as their records say, by id."""
+        return sorted(self.others_anyhow(job, engine, outlook, pools))
+
+    def others_anyhow(
+        self, job: Job, engine: Engine, outlook: Outlook, pools: Mapping[str, PoolRoom] = NO_ROOMS
+    ) -> Iterator[str]:
+        """The same one by one, in no order that means anything: for who does not need them all."""
         wanted = self._classifier.of(job)
         views = (EngineView(each, pools=pools) for each in outlook.serving(wanted) if each.id != engine.id)
-        return [view.engine.id for view in views if not any(fits(job, wanted, view) for fits in self._fits)]
+        for view in views:
+            if not any(fits(job, wanted, view) for fits in self._fits):
+                yield view.engine.id
 
     def routable(self, job: Job, group: str, outlook: Outlook) -> bool:
         """Whether a job may be left to a group: it is no engine that it failed on while others could take it."""
         if all(each.engine_id != group for each in job.failed_on):
             return True
         engine = outlook.engine(group)
-        return engine is None or not self.others(job, engine, outlook)
+        return engine is None or not any(self.others_anyhow(job, engine, outlook))
 
     def estimate(self, job: Job, engine: Engine, outlook: Outlook) -> Estimate:
         """How long the job takes on this engine and on the best one alive that may run it."""

@@ -238,8 +238,8 @@ class Outlook:
         return known or self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
 
     def serving(self, wanted: SchedulingClass) -> Iterator[Engine]:
-        """The engines in service that may run a class, by id."""
-        return (self._standings[engine_id].engine for engine_id in sorted(self._who(wanted).engines))
+        """The engines in service that may run a class, in no order that means anything."""
+        return (self._standings[engine_id].engine for engine_id in self._who(wanted).engines)
 
     def alone(self, engine: Engine) -> bool:
         """Whether no other engine of its tenant is in service."""

@@ -110,7 +110,7 @@ def _needed(engine: Engine, workspace: Workspace) -> bool:
     lanes = workspace.fronts(lambda lane: not lane.startswith(ENGINE_LANES), f"{engine.id} {engine.version}")
     waiting = {house.classifier.of(first).id: house.classifier.of(first) for _, _, first, _ in lanes}
     for wanted in waiting.values():
-        others = [each.id for each in outlook.serving(wanted) if each.id != engine.id]
+        others = sorted(each.id for each in outlook.serving(wanted) if each.id != engine.id)
         if not house.matcher.admits(wanted, engine) and not _in_service(others, workspace):
             return True
     return False

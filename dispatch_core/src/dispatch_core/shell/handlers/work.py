@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 import attrs
 
@@ -164,7 +165,9 @@ def _tell_others(engine: Engine, workspace: Workspace) -> None:
 
 
 def _others(engine: Engine, rooms: LazyRooms[PoolRoom], workspace: Workspace, job: Job) -> Sequence[str]:
-    return workspace.house.matcher.others(job, engine, workspace.outlook, rooms)
+    """As many as tell whether there is one that the job is newer to: it failed on no more than so many."""
+    others = workspace.house.matcher.others_anyhow(job, engine, workspace.outlook, rooms)
+    return list(islice(others, len(job.failed_on) + 1))
 
 
 def beat_engine(engine: Engine, workspace: Workspace, command: Heartbeat | None = None) -> None:

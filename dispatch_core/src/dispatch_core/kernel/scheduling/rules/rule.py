@@ -31,7 +31,8 @@ class EngineView:
     """An engine as rules see it: its record, its last sign of life, the pools of its tenant, the maintenance
     windows that count at ``now_us``, and what its tenant's limits leave for it.
 
-    ``others`` names the engines in service beside it that could take a job, as far as their records say.
+    ``others`` names engines in service beside it that could take a job, as far as their records say: all of them in
+    an explanation; in a claim, one more than the job failed on at most, in any order.
     """
 
     engine: Engine
