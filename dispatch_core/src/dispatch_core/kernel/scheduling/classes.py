@@ -17,8 +17,6 @@ from dispatch_core.vocabulary.kinds import JobKind
 
 _REMEMBERED_MAX = 10_000
 _MEASURED_MAX = 50_000
-_SPECS_MAX = 2_000
-"""A batch of specs on their way in; they are held, so they may not be many."""
 
 
 @frozen(kw_only=True)
@@ -68,8 +66,6 @@ class Classifier:
         self._large_job_bytes = large_job_bytes
         self._classes: dict[tuple[object, ...], SchedulingClass] = {}
         self._jobs: dict[str, tuple[JobSpec, SchedulingClass, float]] = {}
-        # By the identity of a spec, which the entry keeps alive; its fields are not compared.
-        self._specs: dict[int, tuple[JobSpec, str, SchedulingClass, float]] = {}
 
     def of(self, job: Job) -> SchedulingClass:
         """The class a job belongs to."""
@@ -89,15 +85,7 @@ class Classifier:
         return self.measured_spec(spec, tenant)[0]
 
     def measured_spec(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
-        """The same, and the units of work of such a job. A spec is asked for several times on its way in."""
-        known = self._specs.get(id(spec))
-        if known is None or known[0] is not spec or known[1] != tenant:
-            if len(self._specs) >= _SPECS_MAX:
-                self._specs.clear()
-            known = self._specs[id(spec)] = (spec, tenant, *self._measure(spec, tenant))
-        return known[2:]
-
-    def _measure(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
+        """The same, and the units of work of such a job."""
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))
         large = self._large_job_bytes is not None and (spec.size.size_bytes or 0) >= self._large_job_bytes
