@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any
 
@@ -10,13 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch_core import BatchReport, Dispatcher, JobSpec, ManualClock, Profile, Settings
+from dispatch_core import (
+    BatchReport,
+    Dispatcher,
+    JobSpec,
+    LimitSpec,
+    LimitUse,
+    ManualClock,
+    Profile,
+    SessionReplacedError,
+    Settings,
+)
+from dispatch_core.ports.storage import EVERYWHERE, ChangeSet
 from dispatch_core.shell.batch import Entry, decide
 from dispatch_core.shell.house import House
+from dispatch_core.shell.workspace import Workspace
 from dispatch_core.storage import MemoryStorage, create_storage
+from dispatch_core.storage.sql.listening import heard
 from dispatch_core.vocabulary.commands import Cancel, Claim, Complete, Submit
 from dispatch_core.vocabulary.context import Context
 from tests.core.conftest import MakeDispatcher
+from tests.core.house import claim, spec, start
 
 PROFILE = Profile(slots=100, facts={"codec": ("h264", "hevc"), "ffmpeg": "7.0"})
 SPEC = JobSpec(parameters={"source": "in.mp4", "target": "out.mp4", "codec": "h264"})
@@ -151,3 +165,87 @@ class Lost:
 
     def committed(self, report: BatchReport) -> None:
         self.lost += report.lost
+
+
+@pytest.mark.parametrize("store", ["memory", "postgresql"])
+def test_a_job_lost_to_another_server_counts_where_it_runs(
+    store: str, request: pytest.FixtureRequest
+) -> None:
+    """A limit of two is one of two also for the server whose memory had offered it what another had taken."""
+    url = "memory:" if store == "memory" else request.getfixturevalue("postgres_url")
+    one = create_storage(url)
+    two = one if store == "memory" else create_storage(url, server_id="two")
+    with Dispatcher(one) as here, Dispatcher(two) as there:
+        here.limits.set("licence", LimitSpec(capacity=2))
+        for name in ("e0", "e1", "e2"):
+            start(here, name, slots=8)
+        here.submit_many([spec(limits=(LimitUse(key="licence", units=1),))] * 6)
+        here.submit(spec())
+        there.complete(claim(there, "e0"), {})  # fills its memory
+        assert len(here.claim("e1", session="s1")) == 1
+        there.claim("e2", session="s1", limit=8)
+        assert here.limits.get("licence").in_use <= 2
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '["x",[[1,2]]]',
+        '["x",[[null,null]]]',
+        '["x",[["open","c"],[1,2]]]',
+        "rubbish",
+        '["x",[["\\ud800","c"]]]',
+        '["x",[["open","a\\u0000b"]]]',
+        "[" * 3_000,
+        '["x",[["open","c","d"]]]',
+        '{"a": 1}',
+        "null",
+    ],
+)
+def test_whatever_is_said_on_the_channel_is_a_hint(payload: str) -> None:
+    """Anybody who may connect may notify: what is no bucket of ours means that there may be work anywhere."""
+    assert heard(payload, "me") == {EVERYWHERE}
+
+
+def test_a_notice_that_cannot_be_read_does_not_end_the_writer(postgres_url: str) -> None:
+    """It goes on to serve."""
+    storage = create_storage(postgres_url)
+    with closing(storage), Dispatcher(storage, group_commit=True) as dispatcher:
+        start(dispatcher)
+        dispatcher.claim("e1", session="s1")
+        dispatcher._committer._parked.heard.put(frozenset({(1, None)}))  # type: ignore[attr-defined]  # nonsense
+        dispatcher.submit(spec())
+        assert dispatcher.claim("e1", session="s1")
+
+
+def test_a_new_session_ends_what_another_server_grants_the_old_one_meanwhile(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both lock the engine: the claim of the old process waits, and is refused."""
+    stores = [create_storage(postgres_url, server_id=name) for name in ("one", "two")]
+    with (
+        closing(stores[0]),
+        closing(stores[1]),
+        Dispatcher(stores[0]) as here,
+        Dispatcher(stores[1]) as there,
+    ):
+        start(here, session="old")
+        assert here.claim("e1", session="old") == []
+        job = here.submit(spec())
+        real = Workspace.change_set
+        claiming: list[Future[Any]] = []
+
+        def between(self: Workspace) -> ChangeSet:
+            if not claiming:
+                claiming.append(pool.submit(here.claim, "e1", session="old"))
+                wait(claiming, timeout=0.5)
+            return real(self)
+
+        with ThreadPoolExecutor(1) as pool:
+            monkeypatch.setattr(Workspace, "change_set", between)
+            start(there, session="new")
+            with pytest.raises(SessionReplacedError):
+                claiming[0].result(20)
+        assert there.attempts(job.id) == []

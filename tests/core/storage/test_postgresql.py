@@ -430,3 +430,19 @@ def test_many_threads_share_a_few_connections(postgres_url: str, postgres_server
         )
         assert 1 <= len(states) <= 3
         assert {state for (state,) in states} == {"idle"}
+
+
+def test_a_commit_that_no_standby_has_confirmed_is_not_acknowledged() -> None:
+    """When its wait is ended, PostgreSQL only warns; whoever waits hears that the outcome is unknown."""
+    waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    with postgres({**FAST, "synchronous_commit": "on"}, own=True) as server:
+        url = server.database()
+        with closing(create_storage(url)) as storage, ThreadPoolExecutor(1) as pool:
+            save(storage, added(a_job("a")))
+            server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            server.execute("SELECT pg_reload_conf()")
+            committing = pool.submit(save, storage, added(a_job("b")))
+            while not server.execute(waiting):
+                assert not committing.done() or committing.exception() is not None
+            with pytest.raises(StorageUnavailableError, match="the outcome is unknown"):
+                committing.result(20)

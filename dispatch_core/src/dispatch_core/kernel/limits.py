@@ -114,5 +114,6 @@ def spent(limit: Limit, ledger: Ledger | None, key: str, units: int, now: int) -
         limit=limit.name,
         version=1 if ledger is None else ledger.version + 1,
         tokens=left,
-        refilled_us=now,
+        # Another server's clock may be ahead by what this one has waited for the lock: no refill counts twice.
+        refilled_us=now if ledger is None else max(now, ledger.refilled_us),
     )

@@ -59,7 +59,8 @@ class Running:
         """A tenant's running jobs."""
         if tenant not in self._running:
             self._running[tenant] = self._read(tenant)
-        yield from (job for job in self._running[tenant].values() if job.id not in self._changed)
+        # None: another server was faster to take it, which is no reason not to count it where it runs.
+        yield from (job for job in self._running[tenant].values() if self._changed.get(job.id) is None)
         yield from (job for job in self._changed.values() if job and _runs(job, tenant))
 
     def forget(self, tenant: str) -> None:

@@ -34,12 +34,19 @@ class Turns:
     def take(self, entries: Sequence[Handed]) -> list[Handed]:
         """One batch; the claims to decide once more in the next."""
         again = self._woken(self._serve(entries)) if entries else []
-        again += self._parked.due()
+        again += self._due()
         if not self.stopped_waiting:
             return again
         for entry in again + self._parked.all():
             self._finish(entry)
         return []
+
+    def _due(self) -> list[Handed]:
+        try:
+            return self._parked.due()
+        except Exception:  # whatever other servers said, it must not end the writer
+            LOG.exception("what other servers said is not understood; every waiting claim looks for itself")
+            return self._parked.look()
 
     def _serve(self, entries: Sequence[Handed]) -> list[ChangeSet]:
         changes = self._try(entries)

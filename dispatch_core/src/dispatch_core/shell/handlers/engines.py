@@ -160,9 +160,26 @@ def _open_of(command: EngineCommand) -> Collection[str]:
     return [command.engine_id]
 
 
-REGISTER = Handler(phase=Phase.CONTROL, needs=_of_engine, engines=_open_of, then=_session_refs, run=_register)
+def _row_of(command: EngineCommand) -> Collection[Ref]:
+    """Claims lock it, too: what is granted meanwhile is among the open attempts."""
+    return [(RecordType.ENGINE, command.engine_id)]
+
+
+REGISTER = Handler(
+    phase=Phase.CONTROL,
+    locks=_row_of,
+    needs=_of_engine,
+    engines=_open_of,
+    then=_session_refs,
+    run=_register,
+)
 DEREGISTER = Handler(
-    phase=Phase.CONTROL, needs=_of_engine, engines=_open_of, then=_session_refs, run=_deregister
+    phase=Phase.CONTROL,
+    locks=_row_of,
+    needs=_of_engine,
+    engines=_open_of,
+    then=_session_refs,
+    run=_deregister,
 )
 HEARTBEAT = Handler(
     phase=Phase.REPORT, needs=_heartbeat_refs, engines=_open_of, then=_unnamed_refs, run=_heartbeat

@@ -15,6 +15,7 @@ from dispatch_core.ports.storage import EVERYWHERE
 from dispatch_core.storage.life import Listeners, Wake
 from dispatch_core.storage.sql.postgresql_pool import Pool
 from dispatch_core.storage.sql.session import Write
+from dispatch_core.vocabulary.bounds import text_problem
 from dispatch_core.vocabulary.errors import StorageError
 from dispatch_core.vocabulary.jobs import Bucket
 
@@ -134,6 +135,12 @@ def heard(payload: str, own: str) -> frozenset[Bucket]:
     """
     try:
         name, buckets = json.loads(payload)
-        return frozenset() if name == own else frozenset((lane, class_id) for lane, class_id in buckets)
-    except (ValueError, TypeError):
+        found = frozenset((lane, class_id) for lane, class_id in buckets)
+    except (ValueError, TypeError, RecursionError):
         return frozenset({EVERYWHERE})
+    if name == own:
+        return frozenset()
+    texts = [text for bucket in found for text in bucket]
+    # Whoever may connect may notify: what is no text of ours must not reach a statement.
+    sound = all(isinstance(text, str) and not text_problem(text) for text in texts)
+    return found if sound else frozenset({EVERYWHERE})

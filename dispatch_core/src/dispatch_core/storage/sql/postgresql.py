@@ -78,11 +78,12 @@ class PostgresqlDatabase:
     @contextmanager
     def read(self) -> Iterator[PgSession]:
         """A snapshot, which begins with the first statement."""
-        session = self._pool.take(_READ)
-        try:
-            yield session
-        finally:
-            self._pool.put_back(session)
+        with self._pool.reading():
+            session = self._pool.take(_READ)
+            try:
+                yield session
+            finally:
+                self._pool.put_back(session)
 
     @contextmanager
     def write(self) -> Iterator[PgSession]:
@@ -101,7 +102,7 @@ class PostgresqlDatabase:
         if not session.in_transaction:
             return  # rolled back already by a conflict that the caller chose to catch
         try:
-            session.control("COMMIT")
+            session.commit()
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
             raise ConflictError(["what another server changed at the same time"]) from error
         except psycopg.Error as error:

@@ -7,7 +7,8 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -107,6 +108,8 @@ class Pool:
         self.name = name_of(link)
         self.watch: Watch | None = None
         self._room = threading.BoundedSemaphore(connections_max)
+        # One is left for who writes, however many read.
+        self._reading = threading.BoundedSemaphore(max(connections_max - 1, 1))
         self._idle: list[PgSession] = []
         self._retry_at = 0.0
         self._life = 0
@@ -137,16 +140,28 @@ class Pool:
             raise storage_error(error, self.name, "cannot reach") from error
         return connection
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A place among those who read."""
+        self._acquire(self._reading)
+        try:
+            yield
+        finally:
+            self._reading.release()
+
     def take(self, begin: str) -> PgSession:
         """A session inside a transaction that began with this statement."""
         self._check()
-        if not self._room.acquire(timeout=WAIT_S):
-            raise StorageUnavailableError(f"all connections to {self.name} have been busy for {WAIT_S:g} s")
+        self._acquire(self._room)
         try:
             return self._begun(begin)
         except BaseException:
             self._room.release()
             raise
+
+    def _acquire(self, room: threading.BoundedSemaphore) -> None:
+        if not room.acquire(timeout=WAIT_S):
+            raise StorageUnavailableError(f"all connections to {self.name} have been busy for {WAIT_S:g} s")
 
     def _check(self) -> None:
         if self._process != os.getpid():

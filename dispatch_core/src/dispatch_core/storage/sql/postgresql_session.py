@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import psycopg
 from psycopg import Cursor, Pipeline, errors
+from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
 from dispatch_core.storage.sql.session import Watch, Write
@@ -61,6 +62,8 @@ class PgSession:
         self.life = 0
         self.announced: frozenset[Bucket] = frozenset()
         self._cursor = connection.cursor()
+        self._warnings: list[str] = []
+        connection.add_notice_handler(self._noticed)
 
     def rows(self, text: str, values: Sequence[object] = ()) -> list[Any]:
         """All rows of one query."""
@@ -103,6 +106,22 @@ class PgSession:
     def control(self, text: str) -> None:
         """BEGIN, COMMIT or what a session is set to, not told to ``watch``. Raises the driver's own error."""
         self._cursor.execute(text.encode())
+
+    def commit(self) -> None:
+        """COMMIT, and say so if it was not the commit that was asked for. Raises the driver's own error.
+
+        A commit that no standby has confirmed in time is answered with a warning only, one of a failed
+        transaction with ROLLBACK: neither may be taken for durable.
+        """
+        self._warnings.clear()
+        self._cursor.execute(b"COMMIT")
+        if self._warnings or self._cursor.statusmessage != "COMMIT":
+            said = "; ".join(self._warnings) or f"it answered {self._cursor.statusmessage}"
+            raise psycopg.OperationalError(said)
+
+    def _noticed(self, notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warnings.append(str(notice.message_primary))
 
     def roll_back(self) -> None:
         """Undo what the transaction wrote; a connection that is gone has undone it."""

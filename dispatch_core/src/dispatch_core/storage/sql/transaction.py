@@ -109,7 +109,7 @@ class SqlTransaction:
             named[record_type].append(key)
         return {
             (record_type, record.key): record
-            for record_type, keys in named.items()
+            for record_type, keys in sorted(named.items())  # one order for all who lock
             for record in self._named(record_type, keys, lock=lock)
         }
 
