@@ -114,6 +114,5 @@ def spent(limit: Limit, ledger: Ledger | None, key: str, units: int, now: int) -
         limit=limit.name,
         version=1 if ledger is None else ledger.version + 1,
         tokens=left,
-        # Another server's clock may be ahead by what this one has waited for the lock: no refill counts twice.
-        refilled_us=now if ledger is None else max(now, ledger.refilled_us),
+        refilled_us=now,
     )
