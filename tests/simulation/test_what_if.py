@@ -225,3 +225,14 @@ def test_an_empty_store_has_a_future(live: Live) -> None:
     found = live.ask(engines=(("one", 1),))
     assert found.shifts == ()
     assert "0 open jobs" in what_if_report(found)
+
+
+def test_a_cap_holds_beside_a_change_of_mode() -> None:
+    """The mode of the changed side has the dials of its settings: each of the two changes says something."""
+    live = Live("memory:")
+    live.submit(*(float(600 + 3_000 * (n % 7)) for n in range(20)))
+    plain = live.ask().after.digest()
+    makespan = live.ask(mode="makespan").after.digest()
+    short = live.ask(mode="makespan", cap_s=60.0).after.digest()
+    assert makespan not in (plain, short)  # with a cap shorter than every job nothing is overtaken
+    live.dispatcher.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,15 @@ def send(
     """Answer with a form."""
     resp.status = status
     resp.content_type = MEDIA_TYPE
-    resp.data = orjson.dumps(form, default=dict)
+    resp.data = _dumped(form)
+
+
+def _dumped(form: object) -> bytes:
+    """The JSON text of a form; in ASCII if it quotes what a caller sent and UTF-8 cannot say, a lone surrogate."""
+    try:
+        return orjson.dumps(form, default=dict)
+    except orjson.JSONEncodeError:
+        return json.dumps(form, default=dict).encode()
 
 
 def send_job(
@@ -73,7 +82,8 @@ def send_lines(req: falcon.Request, resp: falcon.Response, forms: Iterable[Form]
 def _chunks(forms: Iterable[Form]) -> Iterator[bytes]:
     waiting = bytearray()
     for form in forms:
-        waiting += orjson.dumps(form, default=dict, option=orjson.OPT_APPEND_NEWLINE)
+        waiting += _dumped(form)
+        waiting += b"\n"
         if len(waiting) >= _CHUNK_BYTES:
             yield bytes(waiting)
             waiting.clear()

@@ -11,6 +11,7 @@ import falcon
 from falcon.typing import ReadableIO
 
 from dispatch_core.forms import step
+from dispatch_http.headers import receipt_key
 from dispatch_http.problems import Refusal
 from dispatch_http.quick_json import quick
 from dispatch_http.settings import HttpSettings
@@ -55,10 +56,14 @@ def lines(req: falcon.Request, settings: HttpSettings) -> Iterator[tuple[int, by
     """The lines of the body that are not empty, with their numbers; None stands for one that is too long.
 
     However long the body is, one line and a little more of it is in memory. Raises Refusal (413) for a length
-    beyond ``lines_bytes_max``, at once if it is announced.
+    beyond ``lines_bytes_max``, at once if it is announced; (400) with a key but no length; HTTPBadRequest in the
+    middle if the caller left before the end: what belongs together must not be taken in part, for the repeat has all.
     """
     if (req.content_length or 0) > settings.lines_bytes_max:
         raise _too_large(settings.lines_bytes_max)
+    if req.content_length is None and req.env.get("wsgi.input_terminated") and receipt_key(req) is not None:
+        # granian hands on what comes, and its stream ends alike whether that was all or the caller has left.
+        raise Refusal("invalid-header", "lines with an Idempotency-Key need a Content-Length")
     return _lines(req, settings)
 
 
@@ -78,6 +83,8 @@ def _lines(req: falcon.Request, settings: HttpSettings) -> Iterator[tuple[int, b
             skipping = False
         if len(rest) > settings.body_bytes_max:
             rest, skipping = b"", True
+    if settings.lines_bytes_max - left < (req.content_length or 0):
+        raise falcon.HTTPBadRequest(description="the body ended before the length it was said to have")
     if skipping or rest.strip():
         yield number + 1, None if skipping else rest
 

@@ -40,7 +40,8 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no 
         if names[b"content-length"] and names[b"transfer-encoding"]:
             raise ParsingError("content-length and transfer-encoding exclude each other")
         super().parse_header(header_plus)
-        if LINES_TYPE in self.headers.get("CONTENT_TYPE", ""):
+        said = self.headers.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if said == LINES_TYPE and (self.command, self.path) == ("POST", "/jobs"):
             # Read line by line, from a file if there are many: a body of lines has a limit of its own.
             self.adj = self.adj.for_lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from itertools import islice
 
 import falcon
@@ -86,7 +87,8 @@ def _answers(
 ) -> Iterator[Form]:
     acting = desk.acting_part(req, part)
     parsed = {number: _parsed(line, acting, desk) for number, line in chunk}
-    found = _submitted(req, acting, {n: each for n, each in parsed.items() if isinstance(each, JobSpec)})
+    specs = {n: each for n, each in parsed.items() if isinstance(each, JobSpec)}
+    found = _submitted(req, acting, specs, first=part == "1")
     for number, each in parsed.items():
         answer = found[number] if isinstance(each, JobSpec) else each
         if isinstance(answer, Job):
@@ -109,15 +111,21 @@ def _parsed(line: bytes | None | Refusal, acting: Dispatcher, desk: Desk) -> Par
 
 
 def _submitted(
-    req: falcon.Request, acting: Dispatcher, specs: Mapping[int, JobSpec]
+    req: falcon.Request, acting: Dispatcher, specs: Mapping[int, JobSpec], *, first: bool
 ) -> Mapping[int, Job | Refusal | DispatchError]:
-    """What became of each; what refuses the chunk refuses every line of it."""
+    """What became of each; what refuses the chunk refuses every line of it.
+
+    Of the first nothing has been answered yet: if the server cannot, that is raised and so the answer to the request,
+    which callers repeat, at another server if there is one.
+    """
     if not specs:
         return {}
     try:
         req.context.recheck()  # the key may have ended since the request began
         answers: Sequence[Submitted] = acting.execute(SubmitEach(specs=tuple(specs.values())))
     except (Refusal, DispatchError) as error:
+        if first and problems.of(error).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
         return dict.fromkeys(specs, error)
     pairs = zip(specs, answers, strict=True)
     return {number: each.job or InvalidCommandError(each.problems) for number, each in pairs}

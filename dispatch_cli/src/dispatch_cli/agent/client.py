@@ -26,6 +26,7 @@ CONNECT_S: Final = 3.0
 PAUSE_FIRST_S: Final = 0.1
 PAUSE_MAX_S: Final = 10.0
 RETRY_AFTER_MAX_S: Final = 300.0
+_PAGES: Final = frozenset({401, 403, 404, 405})
 LOST: Final = frozenset({"lease-lost", "unknown-job"})
 """Codes that mean: this attempt no longer counts."""
 
@@ -94,7 +95,7 @@ class Client:
             raise CommandFailure("invalid-url", f"{url}: {error}", exit_code=ExitCode.USAGE) from None
         except httpx2.TransportError as error:
             raise self._away(url, str(error) or type(error).__name__) from error
-        if response.status_code >= 500:
+        if response.status_code >= 500 or _of_another(response):
             raise self._away(url, failure_of(response).message, retry_after_s(response))
         return self._answer(url, response)
 
@@ -146,6 +147,13 @@ class Client:
             self._away_since = time.monotonic()
             self._log.warning("server is away, going on meanwhile", url=url, reason=why)
         return AwayError(f"{url}: {why}", wait_s)
+
+
+def _of_another(response: httpx2.Response) -> bool:
+    """Whether something else answers at the address, such as a proxy without its server: ours speaks JSON alone."""
+    told = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    page = bool(response.content) and told != "" and not told.endswith("json")
+    return page and (response.status_code < 400 or response.status_code in _PAGES)
 
 
 class BackOff:

@@ -120,9 +120,7 @@ def _with(changes: Changes, text: str) -> Changes:
     if found := _SUBMIT.fullmatch(text.strip()):
         return attrs.evolve(changes, submit=(*changes.submit, *_specs(Path(found[1]))))
     if (found := _POLICY.fullmatch(text.strip())) and found[1] in POLICIES:
-        from dispatch_core import ModesPolicy
-
-        return attrs.evolve(changes, policy=ModesPolicy(mode=MODES[found[1]]))
+        return attrs.evolve(changes, mode=MODES[found[1]])
     raise click.UsageError(f"--change {text!r}: {FORMS}")
 
 

@@ -43,11 +43,13 @@ class Changes:
     submit: tuple[JobSpec, ...] = ()
     cap_s: float | None = None
     policy: Policy | None = None
+    mode: str | None = None
+    """The mode of the server, with its dials as they are; ``policy`` is one that has its own."""
 
     @property
     def order(self) -> bool:
         """Whether jobs that wait already must be put into another order."""
-        return self.cap_s is not None or self.policy is not None
+        return self.cap_s is not None or self.policy is not None or self.mode is not None
 
 
 @frozen(kw_only=True)
@@ -127,6 +129,8 @@ class _Future:
         self._kinds = {kind.name: kind for kind in kinds}
         if changes.cap_s is not None:
             settings = attrs.evolve(settings, priority_cap_s=changes.cap_s)
+        if changes.mode is not None:
+            settings, policy = attrs.evolve(settings, mode=changes.mode), None
         self._stage = _stage(state, kinds, settings, changes.policy or policy)
         self._engines = {each.id: each for each in (*self._present(), *self._added())}
 
