@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -17,7 +17,7 @@ from dispatch_core.storage import MemoryStorage
 from dispatch_http.app import create_app
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings
-from dispatch_http.signals import Handler, hear, outlive_the_terminal, restore
+from dispatch_http.signals import Handler, hear, heard, outlive_the_terminal, restore
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
 LOCK_FREE = {"SimpleQueue.put", "list.append"}
@@ -110,3 +110,23 @@ def test_a_lost_terminal_ends_nothing() -> None:
     restore(former)
     signal.raise_signal(signal.SIGHUP)
     assert heard == [signal.SIGHUP]
+
+
+class Late:
+    """A queue in which the signal lies only when its reader has given up waiting once: it came just before that wait."""
+
+    def __init__(self) -> None:
+        self.waits: list[float | None] = []
+
+    def get(self, *, timeout: float | None = None) -> int:
+        self.waits.append(timeout)
+        if len(self.waits) == 1:
+            raise Empty
+        return signal.SIGTERM
+
+
+def test_a_signal_that_comes_just_before_the_wait_is_heard() -> None:
+    """No wait is for ever: the handler of such a signal runs only when the wait is over."""
+    late = Late()
+    assert heard(late) == signal.SIGTERM  # type: ignore[arg-type]  # as much of a queue as is used
+    assert all(wait is not None and wait <= 1 for wait in late.waits)

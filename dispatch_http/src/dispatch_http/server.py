@@ -18,7 +18,7 @@ from dispatch_http.app import DispatchApp
 from dispatch_http.framing import StrictServer
 from dispatch_http.listening import allow_descriptors, bind, refuse_newcomers
 from dispatch_http.settings import HttpSettings, refuse_open_door
-from dispatch_http.signals import hear, outlive_the_terminal, restore
+from dispatch_http.signals import hear, heard, outlive_the_terminal, restore
 from dispatch_http.ticking import Ticking
 
 _SETTLE_S = 0.1
@@ -140,7 +140,7 @@ class Server:
             self.start()
             if announce is not None:
                 announce(self.url)
-            asked.get()
+            heard(asked)
             doom = threading.Timer(self._settings.drain_grace_s + _STOP_MARGIN_S, os._exit, [1])
             doom.daemon = True
             doom.start()

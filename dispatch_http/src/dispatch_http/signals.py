@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
+_LOOK_S = 0.2
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
@@ -31,6 +33,17 @@ def hear(asked: SimpleQueue[int], *, again: Callable[[int], object] | None = Non
         asked.put(number)
 
     return {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def heard(asked: SimpleQueue[int]) -> int:
+    """The next signal that ``hear`` has put there. Main thread only.
+
+    The wait is broken off and begun again all the time: a signal that comes just before a wait begins does not end
+    that wait, and its handler runs when it is over.
+    """
+    while True:
+        with suppress(Empty):
+            return asked.get(timeout=_LOOK_S)
 
 
 def outlive_the_terminal() -> dict[int, Handler]:
