@@ -18,6 +18,7 @@ from dispatch_core import (
     LimitUse,
     ManualClock,
     Profile,
+    SeededIds,
     SessionReplacedError,
     Settings,
 )
@@ -249,3 +250,23 @@ def test_a_new_session_ends_what_another_server_grants_the_old_one_meanwhile(
             with pytest.raises(SessionReplacedError):
                 claiming[0].result(20)
         assert there.attempts(job.id) == []
+
+
+def test_a_fresh_job_is_left_to_the_server_of_its_engine_for_a_second() -> None:
+    """That one has been told and its engine is there; after a second whoever is idle may have the job."""
+    clock = ManualClock()
+    storage = MemoryStorage(clock)
+    other = Dispatcher(storage)
+    for name in ("a", "b"):
+        other.register(name, PROFILE, session="s")
+    assert other.claim("a", session="s") == []  # its pulse says that it asks, though not here
+    here = Dispatcher(storage, ids=SeededIds(2))
+    assert here.claim("b", session="s") == []
+    [job] = here.submit_many([SPEC])
+    assert job.ready is not None
+    assert job.ready.lane == "group:a"
+    assert here.claim("b", session="s") == []
+    clock.advance(1.1)
+    assert [lease.job.id for lease in here.claim("b", session="s")] == [job.id]
+    here.close()
+    other.close()

@@ -43,6 +43,8 @@ from dispatch_core.vocabulary.limits import Ledger, ledger_id, uses_of
 from dispatch_core.vocabulary.pools import PoolRoom
 from dispatch_core.vocabulary.records import RecordType, Ref
 
+FRESH_US = SECOND_US
+"""So long a job is left to the server that hears from the engines it is for; then whoever is idle may have it."""
 TOLD_EVERY_US = ASKS_WITHIN_US // 4
 LEARNED_LIMIT_MIN_US = 60 * SECOND_US
 """A learned time limit is never shorter: short jobs vary more than their rate says."""
@@ -195,7 +197,7 @@ def _grant_best(
     own = engine_lane(view.engine.id)
     reader = f"{view.engine.id} {view.engine.version}"
     job, explanation = None, None
-    for whose in (_served_here, _all) if workspace.house.storage.traits.shared else (_all,):
+    for whose in (_served_here, _not_fresh) if workspace.house.storage.traits.shared else (_all,):
         fronts = workspace.fronts(lambda lane: lane == own or not lane.startswith(ENGINE_LANES), reader)
         near = whose(fronts, workspace)
         matcher, outlook = workspace.house.matcher, workspace.outlook
@@ -211,6 +213,15 @@ def _grant_best(
 
 def _all(fronts: Iterator[Front], workspace: Workspace) -> Iterator[Front]:
     return fronts
+
+
+def _not_fresh(fronts: Iterator[Front], workspace: Workspace) -> Iterator[Front]:
+    """Without what has just come in for engines that ask another server: it has been told, and they are there."""
+    outlook, now = workspace.outlook, workspace.now
+    for front in fronts:
+        fresh = abs(now - front[2].updated_us) < FRESH_US
+        if not (fresh and outlook.served_elsewhere(front[1][0], front[2], now)):
+            yield front
 
 
 def _served_here(fronts: Iterator[Front], workspace: Workspace) -> Iterator[Front]:
