@@ -25,7 +25,7 @@ from dispatch_core.storage.sql import schema
 from tests.core.storage.filled import Rows, filled, rows_in
 
 FLIPS = 60
-ALIVE = ("deadline_us", "progress_at_us", "progress", "run_until_us")
+ALIVE = ("version", "deadline_us", "progress_at_us", "progress", "run_until_us")
 """The columns of an attempt that say when its engine was last heard, and when it must end: they have no history and no checksum."""
 
 
