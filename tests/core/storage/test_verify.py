@@ -161,6 +161,15 @@ def _columns(path: Path) -> list[tuple[int, bytes]]:
         return connection.execute("PRAGMA table_info(attempts)").fetchall()
 
 
+def test_an_attempt_written_less_often_than_its_history_says_is_found(path: Path) -> None:
+    """Its count of writes has no checksum, but no less than its own history."""
+    assert verify_store(path).ok
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE attempts SET version = 0")
+    verdict = verify_store(path)
+    assert any("its history alone tells of" in finding for finding in verdict.findings)
+
+
 @pytest.mark.checklist(34)
 def test_a_flipped_bit_is_found_or_changes_nothing(path: Path) -> None:
     """Bits all over the file: either the check fails, or every row still says what it said."""

@@ -106,6 +106,9 @@ def broken_history(job: Job, attempts: Collection[Attempt], facts: Sequence[Fact
     found = [_without_pulses(each) for each in sorted(attempts, key=lambda each: each.number)]
     if expected != found:
         yield f"{job.id}: its history folds to the attempts {expected}, the records are {found}"
+    for each in attempts:  # a sign of life adds to the count of writes, nothing takes from it
+        if each.number in tried and each.version < tried[each.number].version:
+            yield f"{each.key}: {each.version} writes, its history alone tells of {tried[each.number].version}"
 
 
 def broken_order(key: str, version: int, facts: Sequence[Fact]) -> Iterator[str]:
