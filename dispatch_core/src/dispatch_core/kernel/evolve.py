@@ -9,6 +9,7 @@ import attrs
 from dispatch_core.kernel.blame import remembered
 from dispatch_core.kernel.ladder import asked_for, fallen
 from dispatch_core.vocabulary.attempts import Attempt, Outcome, Progress
+from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.events import (
     AttemptFailed,
     CancelAsked,
@@ -54,7 +55,7 @@ def evolve(job: Job | None, event: JobEvent, at_us: int) -> Job:
         changes |= {"fall_at_us": event.fall_at_us, "fall_left_us": event.fall_left_us}
     if changes.get("state", JobState.PENDING) is not JobState.PENDING:
         changes["ready"] = None  # only pending jobs wait in a lane; where, the policy says afterwards
-    return attrs.evolve(job, version=job.version + 1, updated_us=at_us, **changes)  # type: ignore[arg-type]  # the names are Job's own
+    return changed(job, version=job.version + 1, updated_us=at_us, **changes)
 
 
 def _submitted(event: JobSubmitted, at_us: int) -> Job:
@@ -242,7 +243,7 @@ def evolve_attempt(job: Job, attempt: Attempt | None, event: JobEvent, at_us: in
             return None
     assert attempt is not None
     ended = {} if isinstance(event, LeaseResumed) else {"ended_us": attempt.ended_us or at_us}
-    return attrs.evolve(attempt, version=attempt.version + 1, **(ended | changes))  # type: ignore[arg-type]  # the names are Attempt's own
+    return changed(attempt, version=attempt.version + 1, **(ended | changes))
 
 
 def _whole(attempt: Attempt | None) -> Progress | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from dispatch_core.kernel.terms import Terms
 from dispatch_core.vocabulary.attempts import Attempt
+from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.clock import to_us
 from dispatch_core.vocabulary.commands import Grant, JobCommand, ReportProgress
 from dispatch_core.vocabulary.errors import LeaseLostError
@@ -54,7 +53,7 @@ def beat(
     moved = progress is not None and (
         attempt.progress is None or progress.fraction > attempt.progress.fraction
     )
-    return attrs.evolve(
+    return changed(
         attempt,
         version=attempt.version + 1,
         deadline_us=deadline,
@@ -66,7 +65,7 @@ def beat(
 def restamped(job: Job, attempt: Attempt, now: int, terms: Terms) -> Attempt:
     """The attempt with all its limits counted from now: after a jump, what the clock said before means nothing."""
     limit = job.spec.timeouts.run_s
-    return attrs.evolve(
+    return changed(
         attempt,
         version=attempt.version + 1,
         deadline_us=now + terms.lease_ttl_us,

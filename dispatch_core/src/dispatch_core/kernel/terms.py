@@ -8,7 +8,7 @@ from dispatch_core.kernel.retry import ExponentialBackoff, RetryPolicy
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.events import JobEvent
-from dispatch_core.vocabulary.jobs import Job, JobState
+from dispatch_core.vocabulary.jobs import Job, JobSpec, JobState
 
 
 @frozen(kw_only=True)
@@ -38,6 +38,14 @@ def enter(job: Job, now: int) -> JobState:
     """Where a job goes that leaves a lease or a wait: ``delayed`` if not-before is ahead, else ``pending``."""
     not_before = job.spec.not_before_us
     return JobState.DELAYED if not_before is not None and not_before > now else JobState.PENDING
+
+
+def first_wait(spec: JobSpec, now: int) -> tuple[JobState, int | None]:
+    """Where a job begins, and when its queue TTL ends, if that runs already."""
+    not_before, queue_s = spec.not_before_us, spec.timeouts.queue_s
+    if not_before is not None and not_before > now:
+        return JobState.DELAYED, None
+    return JobState.PENDING, None if queue_s is None else now + to_us(queue_s)
 
 
 def ttl_at(job: Job, now: int, into: JobState = JobState.PENDING) -> int | None:

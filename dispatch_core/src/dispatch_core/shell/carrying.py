@@ -42,7 +42,7 @@ def carry_many(
         [commands[place] for place in places],
         context,
         # No caller's key has a line end in it, so this is nobody else's.
-        receipt_keys=[None if key is None else f"{key}\n{place}" for place in places],
+        receipt_keys=() if key is None else [f"{key}\n{place}" for place in places],
     )
     for place, entry in zip(places, entries, strict=True):
         if entry.error is not None and not isinstance(entry.error, DispatchError):

@@ -191,17 +191,23 @@ class FleetView:
         outlook = self._outlook or self._former  # what runs teach is not forgotten with the rest
         if outlook is None:
             return
-        jobs = {change.after.id: change.after for change in changes if isinstance(change.after, Job)}
+        done: list[Attempt] = []
         for change in changes:
-            after = change.after
-            if isinstance(after, Engine):
+            after, kind = change.after, change.ref[0]
+            if kind is RecordType.ENGINE and isinstance(after, Engine):
                 outlook.engine_is(after)
-            elif isinstance(after, Attempt) and _completes(change.before, after):
-                self._learn(after, jobs.get(after.job_id), outlook)
+            elif (
+                kind is RecordType.ATTEMPT and isinstance(after, Attempt) and _completes(change.before, after)
+            ):
+                done.append(after)
+        if done:
+            jobs = {change.ref[1]: change.after for change in changes if change.ref[0] is RecordType.JOB}
+            for attempt in done:
+                self._learn(attempt, jobs.get(attempt.job_id), outlook)
 
-    def _learn(self, attempt: Attempt, job: Job | None, outlook: Outlook) -> None:
+    def _learn(self, attempt: Attempt, job: Record | None, outlook: Outlook) -> None:
         engine = outlook.engine(attempt.engine_id)
-        if engine is not None and job is not None:
+        if engine is not None and isinstance(job, Job):
             wanted, units = self._classifier.measured(job)
             took_us = (attempt.ended_us or 0) - attempt.granted_us
             outlook.rates.learn(engine, wanted.task_class, units, took_us, wanted.nominal_us)

@@ -5,6 +5,7 @@ With one server it is exact. With several it may be behind: what it offers is re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 
@@ -12,6 +13,7 @@ from sortedcontainers import SortedList
 
 from dispatch_core.ports.storage import Change, Transaction
 from dispatch_core.vocabulary.jobs import Bucket, Job, OrderKey, rank_of
+from dispatch_core.vocabulary.records import RecordType
 
 WINDOW = 16
 """Jobs read per bucket at a time; a window may grow to twice that by write-through."""
@@ -62,6 +64,7 @@ class Heads:
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
         self._windows: dict[Bucket, Window | None] | None = None
+        self._classes: Counter[str] = Counter()
         self._unread: dict[Bucket, None] = {}
         self._firsts: dict[Bucket, OrderKey] = {}
         self._order: SortedList[tuple[OrderKey, Bucket]] = SortedList()
@@ -78,6 +81,7 @@ class Heads:
         if self._windows is None:
             return
         for bucket in buckets:
+            self._classes[bucket[1]] += bucket not in self._windows
             self._windows[bucket] = None
             self._unread[bucket] = None
             self._refresh(bucket)
@@ -104,14 +108,29 @@ class Heads:
         """The buckets whose first jobs are not known."""
         if self._windows is None:
             self._windows = dict.fromkeys(transaction.buckets())
+            self._classes = Counter(class_id for _, class_id in self._windows)
             self._unread = dict.fromkeys(self._windows)
         return self._unread.keys()
+
+    def has_class(self, transaction: Transaction, class_id: str) -> bool:
+        """Whether one of the buckets is of this class."""
+        self.unread(transaction)
+        return self._classes[class_id] > 0
+
+    def _remove(self, bucket: Bucket) -> None:
+        assert self._windows is not None
+        del self._windows[bucket]
+        self._classes[bucket[1]] -= 1
+        if not self._classes[bucket[1]]:
+            del self._classes[bucket[1]]
 
     def remember(self, changes: Sequence[Change]) -> None:
         """Take over committed jobs."""
         if self._windows is None:
             return
         for change in changes:
+            if change.ref[0] is not RecordType.JOB:
+                continue
             before, after = change.before, change.after
             if isinstance(before, Job) and before.ready is not None:
                 self._leave(before)
@@ -131,7 +150,7 @@ class Heads:
     def _drop(self, bucket: Bucket, window: Window) -> None:
         assert self._windows is not None
         if window.whole:
-            del self._windows[bucket]
+            self._remove(bucket)
         else:
             self._windows[bucket] = None  # there may be more behind: read at the next claim
             self._unread[bucket] = None
@@ -141,6 +160,7 @@ class Heads:
         assert job.ready is not None
         if job.ready.bucket not in self._windows:
             self._windows[job.ready.bucket] = Window([], whole=True)
+            self._classes[job.ready.class_id] += 1
         window = self._windows[job.ready.bucket]
         if window is not None:
             window.add(job)
@@ -205,7 +225,7 @@ class Heads:
             if jobs:
                 self._windows[bucket] = Window(jobs, whole=len(jobs) < window)
             else:
-                del self._windows[bucket]
+                self._remove(bucket)
             self._refresh(bucket)
 
     def run(

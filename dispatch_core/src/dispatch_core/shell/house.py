@@ -71,6 +71,7 @@ class House:
     windows: WindowView = field(factory=WindowView)
     quotas: QuotaView = field(factory=QuotaView)
     races: Races = field(factory=Races)
+    _terms: Terms | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.classifier = Classifier(self.kinds, self.settings.large_job_bytes)
@@ -86,6 +87,11 @@ class House:
 
     def terms(self) -> Terms:
         """The kernel's terms; the incarnation is the store's present one."""
+        if self._terms is None or self._terms.incarnation != self.storage.incarnation:
+            self._terms = self._present_terms()
+        return self._terms
+
+    def _present_terms(self) -> Terms:
         settings = self.settings
         return Terms(
             incarnation=self.storage.incarnation,

@@ -11,10 +11,10 @@ from dispatch_core.kernel.estimates import Observed, Timed, observed
 from dispatch_core.kernel.permits import tenant_for_keys
 from dispatch_core.kernel.scheduling.rates import Rate
 from dispatch_core.ports.storage import QUERY_FIELDS, Cursor, Page, Query, Recorded, Tally, Transaction
+from dispatch_core.shell.counting import ACCEPTED, PURGED
 from dispatch_core.shell.fleetview import all_engines
 from dispatch_core.shell.house import House
 from dispatch_core.shell.windowview import concerning, windows_of
-from dispatch_core.shell.workspace import ACCEPTED, PURGED
 from dispatch_core.vocabulary.attempts import Attempt, Outcome
 from dispatch_core.vocabulary.bounds import problems_of, step
 from dispatch_core.vocabulary.context import Context

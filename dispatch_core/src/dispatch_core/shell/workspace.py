@@ -25,11 +25,13 @@ from dispatch_core.kernel.scheduling.outlook import Outlook
 from dispatch_core.kernel.terms import Decision
 from dispatch_core.kernel.windows import evolve_window
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded, Tally, Transaction
+from dispatch_core.shell.counting import Counters, count_purge, count_step
 from dispatch_core.shell.house import House
 from dispatch_core.shell.limitview import Held
 from dispatch_core.shell.poolview import Running
 from dispatch_core.shell.wire import event_to_plain
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
+from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.context import Context
 from dispatch_core.vocabulary.denials import AccessDenied, DenialTrail
 from dispatch_core.vocabulary.engines import Engine, EnginePulse
@@ -46,14 +48,12 @@ from dispatch_core.vocabulary.events import (
 )
 from dispatch_core.vocabulary.jobs import Bucket, Job, rank_of
 from dispatch_core.vocabulary.keys import Key
-from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, limit_id, waiting_of
+from dispatch_core.vocabulary.limits import Limit, LimitDeleted, LimitEvent, limit_id
 from dispatch_core.vocabulary.pools import Pool, PoolDeleted, PoolEvent, pool_key
 from dispatch_core.vocabulary.records import Receipt, Record, RecordType, Ref, ref_of
 from dispatch_core.vocabulary.windows import Window, WindowEnded, WindowEvent
 
 EMPTY: Mapping[str, Job | None] = MappingProxyType({})
-ACCEPTED = "accepted"
-PURGED = "purged"
 
 
 def attempt_refs(job: Job) -> list[Ref]:
@@ -95,7 +95,7 @@ class Workspace:
         self.recent: dict[str, Mapping[str, Attempt]] = {}
         self._history: list[Recorded] = []
         self._forgotten: list[Ref] = []
-        self._counters: Counter[tuple[str, str]] = Counter()
+        self._counters: Counters = Counter()
         self.hoped: dict[str, Job] = {}
         self.doubted: list[Job] = []
         for job_id, job in settled.items():
@@ -216,6 +216,11 @@ class Workspace:
         yield from self.house.heads.buckets(self.transaction)
         yield from (bucket for bucket, jobs in self._ready.items() if jobs)
 
+    def class_waits(self, class_id: str) -> bool:
+        """Whether jobs of a class are known to wait, without a look at every bucket."""
+        own = any(bucket[1] == class_id and jobs for bucket, jobs in self._ready.items())
+        return own or self.house.heads.has_class(self.transaction, class_id)
+
     @property
     def outlook(self) -> Outlook:
         """What is queued and running where, this batch included."""
@@ -267,10 +272,10 @@ class Workspace:
         if ref not in self._read:
             self._read[ref] = None
         self._current[ref] = record
-        if isinstance(record, Attempt) and record.engine_id in self._open:
-            opened = self._open[record.engine_id]
-            (opened.add if record.ended_us is None else opened.discard)(record.key)
         if isinstance(record, Attempt):
+            opened = self._open.get(record.engine_id)
+            if opened is not None:
+                (opened.add if record.ended_us is None else opened.discard)(ref[1])
             self.house.fleet.attempted(record)
 
     def drop(self, ref: Ref) -> None:
@@ -296,23 +301,13 @@ class Workspace:
             attempt = evolve_attempt(job, self.attempt(job.id, number), event, after.updated_us)
             if attempt is not None:
                 self.put(attempt)
-        self._count(job, after, event)
+        count_step(self._counters, job, after)
         self._record((RecordType.JOB, after.id), after, event, context)
         ready = self.house.place(after, self.transaction, self.now, fresh=isinstance(event, JobSubmitted))
         if ready != after.ready:
-            after = attrs.evolve(after, ready=ready)
+            after = changed(after, ready=ready)
         self._set_job(job, after)
         return after
-
-    def _count(self, before: Job | None, after: Job, event: JobEvent) -> None:
-        if isinstance(event, JobSubmitted):
-            self._counters[after.tenant, ACCEPTED] += 1
-        if before is not None:
-            self._counters[after.tenant, before.state.value] -= 1
-        self._counters[after.tenant, after.state.value] += 1
-        for job, step in ((before, -1), (after, 1)):
-            if job is not None and job.waits and job.spec.account is not None:
-                self._counters[job.tenant, waiting_of(job.spec.account)] += step
 
     def _set_job(self, before: Job | None, after: Job) -> None:
         if before is not None and before.ready is not None:
@@ -329,14 +324,13 @@ class Workspace:
         """Give a job the place that the policy gives it now. No fact, no version; whether it moved."""
         ready = self.house.place(job, self.transaction, self.now)
         if ready != job.ready:
-            self._set_job(job, attrs.evolve(job, ready=ready))
+            self._set_job(job, changed(job, ready=ready))
         return ready != job.ready
 
     def job_purged(self, job: Job, event: JobPurged, context: Context) -> None:
         """A job leaves with its attempts and its history; one row says so, and the counters keep it."""
         ref = (RecordType.JOB, job.id)
-        self._counters[job.tenant, job.state.value] -= 1
-        self._counters[job.tenant, PURGED] += 1
+        count_purge(self._counters, job)
         for each in attempt_refs(job):
             self.drop(each)
         self.forget(ref)
@@ -424,7 +418,7 @@ class Workspace:
         """Each fact makes one version: a job decided on as it was not read would be written over another's grant."""
         facts = Counter(row.ref for row in self._history)
         for change in changes:
-            if isinstance(change.after, Job):
+            if change.ref[0] is RecordType.JOB and isinstance(change.after, Job):
                 read = change.before.version if isinstance(change.before, Job) else 0
                 if change.after.version != read + facts[change.ref]:
                     raise InvariantError(f"{change.after.id} was decided on as it was not read")

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from dispatch_core.vocabulary.errors import FieldProblem
 
@@ -56,7 +56,8 @@ class Length:
 
     def check(self, value: object) -> str | None:
         """What is wrong with ``value``, or None."""
-        if isinstance(value, Collection) and not self.ge <= len(value) <= self.le:
+        # The usual ones are told sooner than a collection.
+        if isinstance(value, (str, tuple, Collection)) and not self.ge <= len(value) <= self.le:
             return (
                 f"must have from {self.ge} to {self.le} {'characters' if isinstance(value, str) else 'items'}"
             )
@@ -69,10 +70,15 @@ class Grammar:
 
     pattern: str
     words: str
+    _form: re.Pattern[str] = field(init=False, eq=False, repr=False)
+
+    @_form.default
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
 
     def check(self, value: object) -> str | None:
         """What is wrong with ``value``, or None."""
-        fits = isinstance(value, str) and re.fullmatch(self.pattern, value)
+        fits = isinstance(value, str) and self._form.fullmatch(value)
         return None if fits else f"must be {self.words}"
 
 
@@ -112,7 +118,7 @@ def _json_problem(value: object, depth: int, left: list[int]) -> str | None:
             return None if math.isfinite(value) else "has a number that is not finite"
         case str():
             return text_problem(value)
-        case Mapping():
+        case dict() | Mapping():  # whether it is a dict is found out sooner
             inner = [*value.keys(), *value.values()]
             if not all(isinstance(key, str) for key in value):
                 return "has a key that is not text"
@@ -120,11 +126,18 @@ def _json_problem(value: object, depth: int, left: list[int]) -> str | None:
             inner = list(value)
         case _:
             return f"has a {type(value).__name__}, which is not JSON"
-    return next((found for each in inner if (found := _json_problem(each, depth - 1, left))), None)
+    for each in inner:
+        if found := _json_problem(each, depth - 1, left):
+            return found
+    return None
 
 
 def plain_json(value: object) -> object:
     """A copy of checked JSON made of dicts, lists and scalars: equal in every store, and nobody else's."""
+    if value is None or isinstance(
+        value, (str, int, float)
+    ):  # most are; whether it is a mapping takes longer to tell
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain_json(each) for key, each in value.items()}
     return [plain_json(each) for each in value] if isinstance(value, (list, tuple)) else value
@@ -193,11 +206,15 @@ def _any_text(value: Any, path: str) -> Sequence[FieldProblem]:
 
 
 def _annotated(inner: Check, notes: list[Any]) -> Check:
+    bounds = [note.check for note in notes]
+
     def check(value: Any, path: str) -> Sequence[FieldProblem]:
         if (found := inner(value, path)) or value is None:
             return found
-        wrong = [FieldProblem(path, text) for note in notes if (text := note.check(value))]
-        return wrong or FINE
+        for bound in bounds:
+            if bound(value):
+                return [FieldProblem(path, text) for each in bounds if (text := each(value))]
+        return FINE
 
     return check
 
@@ -225,6 +242,8 @@ def _items(item: Check) -> Check:
     def check(value: Any, path: str) -> Sequence[FieldProblem]:
         if not isinstance(value, tuple):
             return [FieldProblem(path, "must be a list")]
+        if not value:
+            return FINE
         return [found for index, each in enumerate(value) for found in item(each, f"{path}/{index}")]
 
     return check
@@ -264,10 +283,16 @@ def _instance(kind: Any) -> Check:
 
 def _fine(field: attrs.Attribute[Any], check: Check) -> object:
     """The default of a field if it is a value that needs no check each time; else what no field holds."""
-    fine = isinstance(field.default, (type(None), bool, int, float, str, tuple)) and not check(
-        field.default, ""
-    )
-    return field.default if fine else _NOTHING
+    lasts = isinstance(field.default, (type(None), bool, int, float, str, tuple)) or _is_frozen(field.default)
+    return field.default if lasts and not check(field.default, "") else _NOTHING
+
+
+def _is_frozen(default: Any) -> bool:
+    """Whether a default is an attrs value that nobody can change, nor what is in it."""
+    setter: object = type(default).__setattr__
+    if not attrs.has(type(default)) or setter is object.__setattr__:
+        return False
+    return all(isinstance(each, (type(None), bool, int, float, str)) for each in attrs.astuple(default))
 
 
 def _plain(kind: type) -> Check:

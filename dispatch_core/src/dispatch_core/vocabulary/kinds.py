@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from math import isfinite
 from typing import Annotated
 
@@ -39,7 +40,7 @@ class JobKind:
     nominal_s_per_unit: float = 1.0
     task_classes: Grammar | None = None
 
-    @property
+    @cached_property
     def catalogue(self) -> Catalogue:
         """All fact names a requirement of this kind may use."""
         return {**COMMON_FACTS, **self.facts}
@@ -84,7 +85,10 @@ def resolution_band(height: int | None) -> str:
     """The resolution word of a height in pixels; unknown counts as 1080p, the commonest."""
     if height is None:
         return "1080p"
-    return next((word for limit, word in _BANDS if height <= limit * 1.1), "2160p")
+    for limit, word in _BANDS:
+        if height <= limit * 1.1:
+            return word
+    return "2160p"
 
 
 def _transcode_class(parameters: Parameters, size: JobSize) -> str:

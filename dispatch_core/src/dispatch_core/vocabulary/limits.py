@@ -125,7 +125,9 @@ def waiting_of(account: str) -> str:
 
 def uses_of(spec: JobSpec) -> tuple[LimitUse, ...]:
     """What a job takes of which limits while it runs."""
-    own = [] if spec.account is None else [LimitUse(key=account_key(spec.account))]
+    if spec.account is None:
+        return spec.limits
+    own = [LimitUse(key=account_key(spec.account))]
     return (*spec.limits, *(use for use in own if use.key not in {each.key for each in spec.limits}))
 
 

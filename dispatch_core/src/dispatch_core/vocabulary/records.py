@@ -72,6 +72,9 @@ RECORD_CLASSES: Mapping[RecordType, type] = {
 }
 
 
+_TYPES: Mapping[type, RecordType] = {cls: record_type for record_type, cls in RECORD_CLASSES.items()}
+
+
 def ref_of(record: Record) -> Ref:
     """The name of a record."""
-    return (RecordType(record.record_type), record.key)
+    return (_TYPES[type(record)], record.key)

@@ -39,6 +39,10 @@ class SchedulingClass:
     moving: tuple[Term, ...] = ()
 
 
+Measured = tuple[SchedulingClass, float]
+"""A job's class, and its units of work."""
+
+
 def parse_requirements(texts: tuple[str, ...], catalogue: Catalogue) -> tuple[Term, ...]:
     """The terms of a spec. Raises InvalidCommandError naming each bad one."""
     problems, terms = [], []
@@ -65,26 +69,45 @@ class Classifier:
         self._kinds = kinds
         self._large_job_bytes = large_job_bytes
         self._classes: dict[tuple[object, ...], SchedulingClass] = {}
-        self._jobs: dict[str, tuple[JobSpec, SchedulingClass, float]] = {}
+        self._jobs: dict[str, tuple[JobSpec, Measured]] = {}
+        self._texts: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
     def of(self, job: Job) -> SchedulingClass:
         """The class a job belongs to."""
         return self.measured(job)[0]
 
-    def measured(self, job: Job) -> tuple[SchedulingClass, float]:
+    def measured(self, job: Job) -> Measured:
         """The class of a job and its units of work."""
         known = self._jobs.get(job.id)
         if known is None or known[0] is not job.spec:
-            if len(self._jobs) >= _MEASURED_MAX:
-                self._jobs.clear()
-            known = self._jobs[job.id] = (job.spec, *self.measured_spec(job.spec, job.tenant))
-        return known[1:]
+            measured = self.measured_spec(job.spec, job.tenant)
+            self.remember(job.id, job.spec, measured)
+            return measured
+        return known[1]
+
+    def remember(self, job_id: str, spec: JobSpec, measured: Measured) -> None:
+        """A job is to have this spec, which was measured before it had its id."""
+        if len(self._jobs) >= _MEASURED_MAX:
+            self._jobs.clear()
+        self._jobs[job_id] = (spec, measured)
+
+    def canonical(self, kind: JobKind, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """Requirements in canonical form, in order, each once. Raises InvalidCommandError naming each bad one."""
+        if not texts:
+            return texts
+        found = self._texts.get((kind.name, texts))
+        if found is None:
+            if len(self._texts) >= _REMEMBERED_MAX:
+                self._texts.clear()
+            terms = parse_requirements(texts, kind.catalogue)
+            found = self._texts[kind.name, texts] = tuple(sorted({term.text for term in terms}))
+        return found
 
     def of_spec(self, spec: JobSpec, tenant: str) -> SchedulingClass:
         """The class jobs of this spec would belong to."""
         return self.measured_spec(spec, tenant)[0]
 
-    def measured_spec(self, spec: JobSpec, tenant: str) -> tuple[SchedulingClass, float]:
+    def measured_spec(self, spec: JobSpec, tenant: str) -> Measured:
         """The same, and the units of work of such a job."""
         kind = self._kinds.get(spec.kind) or JobKind(name=spec.kind)
         needs = (*spec.requirements, *kind.needs(spec.parameters))

@@ -6,6 +6,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 
 from attrs import frozen
 
@@ -34,7 +35,7 @@ from dispatch_core.vocabulary.pools import PoolRoom
 WAITS_FOR_BETTER = "waits-for-better"
 _REMEMBERED_MAX = 5_000
 _RUNNERS_UP = 3
-LOOK_MIN = 8
+LOOK_MIN = 1 + _RUNNERS_UP
 """Heads looked at in any case, so that a grant has runners-up to tell of."""
 
 
@@ -54,13 +55,8 @@ class Match:
         return Estimate(here_us, min(here_us, length_us(units, self.best)))
 
 
-@frozen
-class Scored:
-    """A job that may go to the engine, and its rank among the others: (band, lateness, id)."""
-
-    rank: tuple[int, int, str]
-    job: Job
-    here_us: int
+Scored = tuple[tuple[int, int, str], Job, int]
+"""A job that may go to the engine: its rank among the others as (band, lateness, id), and its length there (µs)."""
 
 
 Front = tuple[OrderKey, Bucket, Job, Callable[[], Iterator[Job]]]
@@ -107,9 +103,12 @@ class Matcher:
     def _misfits(
         self, job: Job, wanted: SchedulingClass, view: EngineView, outlook: Outlook
     ) -> tuple[Reason, ...]:
-        found = [reason for fits in self._fits for reason in fits(job, wanted, view)]
+        found: Sequence[Reason] = ()
+        for fits in self._fits:
+            if reasons := fits(job, wanted, view):
+                found = (*found, *reasons)
         if view.windows:
-            found += closing(view, self.estimate(job, view.engine, outlook).here_us)
+            found = (*found, *closing(view, self.estimate(job, view.engine, outlook).here_us))
         return tuple(found)
 
     def others(
@@ -220,12 +219,12 @@ class Matcher:
         look = _Look(view.engine, outlook, now, {} if matches is None else matches)
         found: list[Scored] = []
         for place, (rank, _, first, rest) in enumerate(fronts):
-            if place >= LOOK_MIN and found and rank > found[0].rank:
+            if place >= LOOK_MIN and found and rank > found[0][0]:
                 break
             scored = self._first_fit(first, rest, view, look)
             if scored is not None:
                 insort(found, scored, key=_rank)
-        chosen = [self._candidate(scored, view.engine) for scored in found[: 1 + _RUNNERS_UP]]
+        chosen = [self._candidate(scored) for scored in found[: 1 + _RUNNERS_UP]]
         explanation = ClaimExplanation(
             engine_id=view.engine.id,
             at_us=now,
@@ -233,7 +232,7 @@ class Matcher:
             runners_up=tuple(chosen[1:]),
             refused=dict(sorted(look.refused.items())),
         )
-        return (found[0].job if found else None), explanation
+        return (found[0][1] if found else None), explanation
 
     def _first_fit(
         self, first: Job, rest: Callable[[], Iterator[Job]], view: EngineView, look: _Look
@@ -269,17 +268,17 @@ class Matcher:
             look.refused[WAITS_FOR_BETTER] += 1
             return None  # those behind it wait for the same group, and longer, or at least behind it
         score = self._policy.lateness(job, estimate) + match.penalty_us
-        return Scored((job.ready.band, score, job.id), job, estimate.here_us)
+        return (job.ready.band, score, job.id), job, estimate.here_us
 
-    def _candidate(self, scored: Scored, engine: Engine) -> Candidate:
-        ready, score = scored.job.ready, scored.rank[1]
-        assert ready is not None
+    def _candidate(self, scored: Scored) -> Candidate:
+        (_, score, job_id), job, here_us = scored
+        assert job.ready is not None
         return Candidate(
-            job_id=scored.job.id,
+            job_id=job_id,
             score=score,
-            order_key=ready.order_key,
-            penalty_us=score - ready.order_key,
-            estimate_s=scored.here_us / SECOND_US,
+            order_key=job.ready.order_key,
+            penalty_us=score - job.ready.order_key,
+            estimate_s=here_us / SECOND_US,
         )
 
 
@@ -301,8 +300,7 @@ class _Look:
             self.refused[code] += 1
 
 
-def _rank(scored: Scored) -> tuple[int, int, str]:
-    return scored.rank
+_rank = itemgetter(0)
 
 
 def in_rank_order(runs: Iterable[Sequence[Job]]) -> list[Front]:

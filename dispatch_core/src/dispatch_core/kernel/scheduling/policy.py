@@ -113,9 +113,11 @@ class FlowPolicy:
         """The key, later on engines that are slow for this class; bounded by the cap like the key itself."""
         assert job.ready is not None
         here, best = estimate.here_us, max(estimate.best_us, 1)
+        if here <= best:  # no regret: most questions are asked of the best engine, or of one among its like
+            return job.ready.order_key
         regret = self.kappa * (here * here / best - best) / job.ready.weight
         latest = max(job.created_us + round(self.cap_s * SECOND_US), job.ready.order_key)
-        return max(job.ready.order_key, min(job.ready.order_key + round(max(regret, 0.0)), latest))
+        return max(job.ready.order_key, min(job.ready.order_key + round(regret), latest))
 
     def leaves(self, job: Job, here_us: int, elsewhere: Route) -> bool:
         """If it would be done later here, counting what its time there would cost those behind it."""

@@ -151,7 +151,10 @@ def length_us(units: float, us_per_unit: float) -> int:
     >>> length_us(2.0, 1e6), length_us(0.0, 1e6), length_us(1e30, 1e300) == LENGTH_MAX_US
     (2000000, 1, True)
     """
-    return max(round(min(units * us_per_unit, LENGTH_MAX_US)), 1)
+    length = units * us_per_unit
+    if length >= LENGTH_MAX_US:
+        return LENGTH_MAX_US
+    return round(length) if length > 1.0 else 1
 
 
 def _spread(own: _Seen) -> float:

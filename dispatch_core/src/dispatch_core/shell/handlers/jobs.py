@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import attrs
+from attrs import frozen
 
 from dispatch_core.kernel.ladder import asked_for, loosened, order_problems, rungs
 from dispatch_core.kernel.lifecycle import decide
 from dispatch_core.kernel.pacing import paced
 from dispatch_core.kernel.patching import merge_patch
-from dispatch_core.kernel.scheduling.classes import parse_requirements, tenant_mark
-from dispatch_core.kernel.terms import enter, ttl_at
+from dispatch_core.kernel.scheduling.classes import Measured, tenant_mark
+from dispatch_core.kernel.terms import first_wait
 from dispatch_core.shell.handlers.handler import Handler, Phase, fresh_id, job_ref
 from dispatch_core.shell.handlers.limits import check_quotas
 from dispatch_core.shell.handlers.pools import check_pool
 from dispatch_core.shell.house import House
-from dispatch_core.shell.parse import parse
+from dispatch_core.shell.parse import check_shape, parse
 from dispatch_core.shell.wire import to_plain
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import attempt_key
 from dispatch_core.vocabulary.bounds import plain_json
+from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.commands import (
     UNSET,
     Edit,
@@ -48,7 +50,6 @@ from dispatch_core.vocabulary.jobs import (
     Job,
     JobSize,
     JobSpec,
-    JobState,
     LadderStep,
     Retry,
     Timeouts,
@@ -59,20 +60,30 @@ PROBLEMS_MAX = 100
 """At most so many problems of one submit are told."""
 
 
-def checked_spec(spec: JobSpec, house: House, tenant: str) -> JobSpec:
-    """The spec and every step of its ladder, checked, requirements in canonical form. Raises InvalidCommandError."""
-    foot = spec = _checked_wish(_checked_limits(spec), house, tenant)
-    steps: list[LadderStep] = []
+@frozen
+class Fit:
+    """A spec that is fit to be submitted: requirements in canonical form, and measured."""
+
+    spec: JobSpec
+    measured: Measured
+
+
+def checked(spec: JobSpec, house: House, tenant: str) -> Fit:
+    """The spec and every step of its ladder, checked. Raises InvalidCommandError."""
+    foot = _checked_wish(_checked_limits(spec), house, tenant)
+    if not spec.ladder:
+        return foot
+    spec, steps = foot.spec, list[LadderStep]()
     problems = list(order_problems(spec.ladder))
     for index, step in enumerate(spec.ladder):
         try:
-            spec = _checked_wish(loosened(spec, step), house, tenant)
+            spec = _checked_wish(loosened(spec, step), house, tenant).spec
         except InvalidCommandError as error:
             problems += _under(f"/ladder/{index}", error).problems
         steps.append(_plain_step(step, spec))
     if problems:
         raise InvalidCommandError(problems)
-    return attrs.evolve(foot, ladder=tuple(steps)) if steps else foot
+    return Fit(changed(foot.spec, ladder=tuple(steps)), foot.measured)
 
 
 def _plain_step(step: LadderStep, after: JobSpec) -> LadderStep:
@@ -98,7 +109,7 @@ def _checked_limits(spec: JobSpec) -> JobSpec:
     return attrs.evolve(spec, limits=tuple(sorted(spec.limits, key=lambda use: use.key)))
 
 
-def _checked_wish(spec: JobSpec, house: House, tenant: str) -> JobSpec:
+def _checked_wish(spec: JobSpec, house: House, tenant: str) -> Fit:
     kind = house.kinds.get(spec.kind)
     if kind is None:
         known = ", ".join(sorted(house.kinds))
@@ -106,22 +117,18 @@ def _checked_wish(spec: JobSpec, house: House, tenant: str) -> JobSpec:
             [FieldProblem("/kind", f"no kind is called {spec.kind!r}; known kinds: {known}")]
         )
     if kind.shape is not None:
-        parse(kind.shape, spec.parameters, "/parameters")  # checked, and kept as it was written
-    terms = parse_requirements(spec.requirements, kind.catalogue)
+        check_shape(kind.shape, spec.parameters, "/parameters")  # and kept as it was written
+    texts = house.classifier.canonical(kind, spec.requirements)
     parameters = plain_json(spec.parameters)
     assert isinstance(parameters, dict)
-    texts = tuple(sorted({term.text for term in terms}))
-    spec = attrs.evolve(spec, requirements=texts, parameters=parameters)
-    try:
-        house.classifier.measured_spec(
-            spec, tenant
-        )  # what the kind adds must parse too: a bad codec is refused
+    spec = changed(spec, requirements=texts, parameters=parameters)
+    try:  # what the kind adds must parse too: a bad codec is refused
+        return Fit(spec, house.classifier.measured_spec(spec, tenant))
     except InvalidCommandError:
         raise
     except Exception as error:
         problem = f"does not suit the kind {kind.name!r}: {type(error).__name__}: {error}"
         raise InvalidCommandError([FieldProblem("/parameters", problem)]) from error
-    return spec
 
 
 def _under(path: str, error: InvalidCommandError) -> InvalidCommandError:
@@ -136,12 +143,12 @@ def _submit(command: Submit, context: Context, workspace: Workspace) -> list[Job
             raise refusals[0][1]
         every = (problem for index, error in refusals for problem in _under(f"/{index}", error).problems)
         raise InvalidCommandError(list(islice(every, PROBLEMS_MAX)))
-    return _accepted([each for each in tried if isinstance(each, JobSpec)], context, workspace)
+    return _accepted([each for each in tried if isinstance(each, Fit)], context, workspace)
 
 
 def _submit_each(command: SubmitEach, context: Context, workspace: Workspace) -> list[Submitted]:
     tried = [_fit(spec, context, workspace) for spec in command.specs]
-    jobs = iter(_accepted([each for each in tried if isinstance(each, JobSpec)], context, workspace))
+    jobs = iter(_accepted([each for each in tried if isinstance(each, Fit)], context, workspace))
     return [
         Submitted(problems=each.problems)
         if isinstance(each, InvalidCommandError)
@@ -150,26 +157,31 @@ def _submit_each(command: SubmitEach, context: Context, workspace: Workspace) ->
     ]
 
 
-def _fit(spec: JobSpec, context: Context, workspace: Workspace) -> JobSpec | InvalidCommandError:
+def _fit(spec: JobSpec, context: Context, workspace: Workspace) -> Fit | InvalidCommandError:
     try:
-        checked = checked_spec(spec, workspace.house, context.tenant)
+        fit = checked(spec, workspace.house, context.tenant)
         check_pool(spec.pool, workspace, context)
     except InvalidCommandError as error:
         return error
-    return checked
+    return fit
 
 
-def _accepted(specs: Sequence[JobSpec], context: Context, workspace: Workspace) -> list[Job]:
-    _check_classes(specs, context, workspace)
-    check_quotas(specs, workspace, context)
+def _accepted(fits: Sequence[Fit], context: Context, workspace: Workspace) -> list[Job]:
+    asked = {fit.measured[0].id for fit in fits}
+    for fit in fits:
+        asked |= _classes(rungs(fit.spec), context, workspace)
+    _check_classes(asked, context, workspace)
+    check_quotas([fit.spec for fit in fits], workspace, context)
     # Job i counts as created i µs later, so that the order of a batch survives random ids.
-    return [_accept(spec, index, context, workspace) for index, spec in enumerate(specs)]
+    return [_accept(fit, index, context, workspace) for index, fit in enumerate(fits)]
 
 
-def _check_classes(
-    specs: Collection[JobSpec], context: Context, workspace: Workspace, had: Collection[JobSpec] = ()
-) -> None:
-    if not room_for_classes(_wishes(specs), context.tenant, workspace, _wishes(had)):
+def _classes(wishes: Iterable[JobSpec], context: Context, workspace: Workspace) -> set[str]:
+    return {workspace.house.classifier.of_spec(wish, context.tenant).id for wish in wishes}
+
+
+def _check_classes(asked: set[str], context: Context, workspace: Workspace) -> None:
+    if not room_for_classes(asked, context.tenant, workspace):
         raise LimitExceededError(
             f"more than {workspace.house.settings.classes_max} different requirement signatures are waiting: "
             "use fewer distinct requirements",
@@ -177,50 +189,29 @@ def _check_classes(
         )
 
 
-def _wishes(specs: Collection[JobSpec]) -> list[JobSpec]:
-    return [each for spec in specs for each in (spec, *rungs(spec))]
-
-
-def room_for_classes(
-    wishes: Collection[JobSpec], tenant: str, workspace: Workspace, had: Collection[JobSpec] = ()
-) -> bool:
-    """Whether the scheduling classes of these specs may wait beside those of the tenant that wait already.
-
-    Those of ``had`` were let in before.
-    """
-    house = workspace.house
-    asked = {house.classifier.of_spec(wish, tenant).id for wish in wishes}
+def room_for_classes(asked: set[str], tenant: str, workspace: Workspace) -> bool:
+    """Whether these scheduling classes may wait beside those of the tenant that wait already."""
+    new = {class_id for class_id in asked if not workspace.class_waits(class_id)}
+    if not new:
+        return True
     mark = tenant_mark(tenant)
     known = {class_id for _, class_id in workspace.buckets() if class_id.startswith(mark)}
-    asked -= {house.classifier.of_spec(wish, tenant).id for wish in had}
-    return asked <= known or len(known) + len(asked - known) <= house.settings.classes_max
+    return len(known) + len(new - known) <= workspace.house.settings.classes_max
 
 
-def _accept(spec: JobSpec, index: int, context: Context, workspace: Workspace) -> Job:
-    created = workspace.now + index
+def _accept(fit: Fit, index: int, context: Context, workspace: Workspace) -> Job:
+    created, spec = workspace.now + index, fit.spec
+    into, ttl_at_us = first_wait(spec, created)
     event = JobSubmitted(
         job_id=fresh_id(workspace, RecordType.JOB),
         tenant=context.tenant,
         spec=spec,
-        state=JobState.PENDING,
+        state=into,
         held="submitted on hold" if spec.hold else None,
-        ttl_at_us=None,
+        ttl_at_us=ttl_at_us,
     )
-    draft = Job(
-        id=event.job_id,
-        tenant=event.tenant,
-        version=1,
-        spec=spec,
-        state=event.state,
-        created_us=created,
-        updated_us=created,
-    )
-    into = enter(draft, created)
-    ttl_at_us = ttl_at(draft, created, into)
-    if into is not event.state or ttl_at_us is not None:
-        event = attrs.evolve(event, state=into, ttl_at_us=ttl_at_us)
-    event = paced(None, event, created)
-    return workspace.happened(None, event, context, at_us=created)
+    workspace.house.classifier.remember(event.job_id, spec, fit.measured)
+    return workspace.happened(None, paced(None, event, created), context, at_us=created)
 
 
 def _control(command: JobControl, context: Context, workspace: Workspace) -> Job:
@@ -232,7 +223,9 @@ def _control(command: JobControl, context: Context, workspace: Workspace) -> Job
     attempt = workspace.attempt(job.id, job.live_attempt)
     events = decide(job, attempt, command, workspace.now, workspace.terms)
     if isinstance(command, Update) and _changed(command.edit):
-        _check_classes([_edited(job, command.edit)], context, workspace, had=[asked_for(job)])
+        after, had = _edited(job, command.edit), asked_for(job)
+        asked = _classes((after, *rungs(after)), context, workspace)
+        _check_classes(asked - _classes((had, *rungs(had)), context, workspace), context, workspace)
     return workspace.decided(job, events, context)
 
 
@@ -259,7 +252,7 @@ def _checked_edit(job: Job, edit: Edit, house: House) -> Edit:
     edit = _merged(job, edit)
     if not edit.work and edit.limits is UNSET:
         return edit
-    spec = checked_spec(_edited(job, edit), house, job.tenant)
+    spec = checked(_edited(job, edit), house, job.tenant).spec
     return attrs.evolve(edit, **{name: getattr(spec, name) for name in _changed(edit)})
 
 

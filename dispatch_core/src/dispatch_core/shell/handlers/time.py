@@ -45,7 +45,8 @@ def _fire(command: FireTimer | EndAttempt, context: Context, workspace: Workspac
 def _falling(job: Job, event: JobFellBack, workspace: Workspace) -> JobEvent:
     """The fall, with the scheduling classes before and after; put off while no other class may wait."""
     spec = next(rungs(job.spec, job.step))
-    if not room_for_classes([spec], job.tenant, workspace):
+    wanted = workspace.house.classifier.of_spec(spec, job.tenant)
+    if not room_for_classes({wanted.id}, job.tenant, workspace):
         return TimerRestamped(retry_at_us=None, grace_at_us=None, fall_at_us=workspace.now + PUT_OFF_US)
     classifier = workspace.house.classifier
     to_class = classifier.of_spec(spec, job.tenant).id

@@ -23,6 +23,7 @@ from dispatch_core.shell.poolview import LazyRooms
 from dispatch_core.shell.workspace import Workspace
 from dispatch_core.vocabulary.attempts import Attempt, Lease, LeaseStatus, attempt_key
 from dispatch_core.vocabulary.bounds import plain_json, sanitised
+from dispatch_core.vocabulary.changing import changed
 from dispatch_core.vocabulary.clock import SECOND_US, to_us
 from dispatch_core.vocabulary.commands import (
     Claim,
@@ -90,11 +91,11 @@ def _report(command: JobReport, context: Context, workspace: Workspace) -> Attem
 def storable(command: JobReport) -> JobReport:
     """A report with its text sanitised and its JSON copied."""
     if isinstance(command, Fail):
-        command = attrs.evolve(command, error=sanitised_error(command.error))
+        command = changed(command, error=sanitised_error(command.error))
     if isinstance(command, (Complete, Fail)) and command.usage is not None:
-        command = attrs.evolve(command, usage=plain_json(command.usage))  # type: ignore[arg-type]  # a dict
+        command = changed(command, usage=plain_json(command.usage))
     if isinstance(command, Complete):
-        command = attrs.evolve(command, result=plain_json(command.result))  # type: ignore[arg-type]  # a dict
+        command = changed(command, result=plain_json(command.result))
     return command
 
 

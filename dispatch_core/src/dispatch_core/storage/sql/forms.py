@@ -166,12 +166,18 @@ def attempt_form() -> Form:
 
 
 def _attempt_values(attempt: Attempt) -> Values:
-    plain = to_plain(attempt)
-    plain["due_us"] = attempt.due_us
-    for name in _ATTEMPT_JSON:
-        if plain.get(name) is not None:
-            plain[name] = dumps(plain[name])
-    return tuple(map(plain.get, _ATTEMPT_COLUMNS))
+    outcome = attempt.outcome
+    return (
+        attempt.job_id, attempt.number, attempt.version, attempt.deadline_us, attempt.progress_at_us,
+        _json_or_none(attempt.progress), attempt.due_us, attempt.run_until_us, attempt.stall_us, attempt.ended_us,
+        None if outcome is None else outcome.value, attempt.reported, _json_or_none(attempt.error),
+        _json_or_none(attempt.usage), attempt.tenant, attempt.generation, attempt.incarnation, attempt.engine_id,
+        attempt.session, attempt.granted_us, attempt.estimate_us,
+    )  # fmt: skip
+
+
+def _json_or_none(value: object) -> str | None:
+    return None if value is None else dumps(to_plain(value))
 
 
 def _attempt(row: Row) -> Record:

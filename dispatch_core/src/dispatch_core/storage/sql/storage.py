@@ -123,15 +123,15 @@ class SqlStorage:
         texts = usual_texts(database.words) if forms is None else Texts.compile(forms, database.words)
         self._reads = Reads(texts)
         self._cache = RecordCache(records_cached)
+        self._traits = StorageTraits(
+            name=database.kind, shared=database.shared, durable=database.durable, schema=HEAD
+        )
         self._closed, self._process = False, os.getpid()
         self._incarnation = self._database.open()
 
     @property
     def traits(self) -> StorageTraits:
-        database = self._database
-        return StorageTraits(
-            name=database.kind, shared=database.shared, durable=database.durable, schema=HEAD
-        )
+        return self._traits
 
     @property
     def incarnation(self) -> str:

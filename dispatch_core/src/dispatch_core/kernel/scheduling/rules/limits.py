@@ -27,6 +27,8 @@ class LimitRule:
     def fits(self, job: Job, wanted: SchedulingClass, view: EngineView) -> Sequence[Reason]:
         """Units at a time against what runs; units per second against the tokens in the bucket."""
         uses = uses_of(job.spec)
+        if not uses:
+            return ()
         met = ((use, view.limits.get(use.key)) for use in uses)
         return [reason for use, room in met if room is not None for reason in _exceeded(use, room)]
 
