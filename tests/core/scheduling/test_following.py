@@ -89,8 +89,8 @@ class Told:
         engine = self.outlook.engine(f"e{number}")
         if engine is not None:
             task = f"task-{took_s % 2}"
-            self.outlook.rates.learn(engine, task, 1.0, took_s * SECOND_US, 1e6)
-            self.outlook.learned(task)
+            whole = self.outlook.rates.learn(engine, task, 1.0, took_s * SECOND_US, 1e6)
+            self.outlook.learned(task, None if whole else engine.id)
 
     def happens(self, random: Random) -> None:
         """Anything."""

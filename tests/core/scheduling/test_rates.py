@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import permutations
-from math import exp
+from math import exp, log
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch_core import Benchmark, Engine, Profile
-from dispatch_core.kernel.scheduling.rates import SURPRISE_MAX, Rates
+from dispatch_core.kernel.scheduling.rates import FLEET_PRIOR, MOVED_MIN, SURPRISE_MAX, Rates, _Seen
 from dispatch_core.testing.samples import an_engine
 from dispatch_core.vocabulary.clock import SECOND_US
 
@@ -116,6 +116,23 @@ def test_an_engine_without_runs_profits_from_those_of_others() -> None:
         learn(rates, engine(f"e{number}", 1.0), 2.0)
     assert 0.25 < s_per_unit(rates, new) < 0.5
     assert s_per_unit(rates, new) == pytest.approx(0.5, rel=0.35)
+
+
+@given(runs=RUNS)
+def test_the_fleets_correction_is_taken_over_when_it_has_moved(runs: list[tuple[float, int]]) -> None:
+    """An engine that was not heard of moves when ``learn`` says that all have, never else, and is at most half a
+    percent behind what the whole fleet's runs say."""
+    who, other, rates, off = engine("who", 3.0), engine("other", 5.0), Rates(), _Seen()
+    for units, us in runs:
+        before = rates.us_per_unit(other, TASK, NOMINAL_US)
+        expected = rates.us_per_unit(who, TASK, NOMINAL_US)
+        whole = rates.learn(who, TASK, units, us, NOMINAL_US)
+        after = rates.us_per_unit(other, TASK, NOMINAL_US)
+        assert whole or after == before
+        value = min(log(us / units), log(expected) + SURPRISE_MAX)
+        off.add(min(value - log(SECOND_US / 3.0), 2.0), fading=0.98)
+        exact = SECOND_US / 5.0 * exp(off.total / (off.count + FLEET_PRIOR))
+        assert after == pytest.approx(exact, rel=1.001 * MOVED_MIN)
 
 
 @given(runs=RUNS)

@@ -210,8 +210,8 @@ class FleetView:
         if engine is not None and isinstance(job, Job):
             wanted, units = self._classifier.measured(job)
             took_us = (attempt.ended_us or 0) - attempt.granted_us
-            outlook.rates.learn(engine, wanted.task_class, units, took_us, wanted.nominal_us)
-            outlook.learned(wanted.task_class)
+            whole = outlook.rates.learn(engine, wanted.task_class, units, took_us, wanted.nominal_us)
+            outlook.learned(wanted.task_class, None if whole else engine.id)
 
 
 def _apply(outlook: Outlook, what: _Fact) -> bool:

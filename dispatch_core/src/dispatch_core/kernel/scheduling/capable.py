@@ -40,13 +40,16 @@ class _Mean:
 
 @define
 class Capable:
-    """µs per unit by engine, by group, and on the best of them. ``at`` and ``stale`` are for whoever keeps it current:
-    up to which change of the fleet it follows, and whether rates have moved since.
+    """µs per unit by engine, by group, and on the best of them. ``at``, ``stale`` and ``moved`` are for whoever keeps it
+    current: up to which change of the fleet it follows, whether all rates have moved since, and whose have.
     """
 
     at: int
     task_class: str
     stale: bool = False
+    moved: set[str] = field(factory=set)
+    edition: int = 0
+    """Counts every change twice, when it begins and when it is done: see ``copy``."""
     engines: dict[str, float] = field(factory=dict)
     _groups: dict[str, str] = field(factory=dict)
     _means: dict[str, _Mean] = field(factory=dict)
@@ -59,6 +62,7 @@ class Capable:
         before = self.engines.get(engine_id)
         if before == rate and (rate is None or self._groups[engine_id] == group):
             return
+        self.edition += 1
         self._by_group = None
         if before is not None:
             self._drop(before, self._groups.pop(engine_id))
@@ -70,6 +74,14 @@ class Capable:
             self._counts[rate] = many + 1
             if not many:
                 heappush(self._least, rate)
+        self.edition += 1
+
+    def move(self, rate_of: Callable[[str], float]) -> None:
+        """Take over the rates that have moved."""
+        for engine_id in self.moved:
+            if engine_id in self.engines:
+                self.put(engine_id, self._groups[engine_id], rate_of(engine_id))
+        self.moved.clear()
 
     def _drop(self, rate: float, group: str) -> None:
         mean = self._means[group]
@@ -116,15 +128,29 @@ class Capable:
             means.setdefault(group, _Mean()).add(_whole(rate), many)
         least = sorted(counts)
         return Capable(
-            self.at, self.task_class, False, rates, self._groups.copy(), means, dict(counts), least
+            at=self.at,
+            task_class=self.task_class,
+            engines=rates,
+            groups=self._groups.copy(),
+            means=means,
+            counts=dict(counts),
+            least=least,
         )
 
     def copy(self) -> Capable | None:
         """The same for another; None if it changed meanwhile, for its owner may go on."""
-        at = self.at
+        at, edition = self.at, self.edition
         parts = self.engines.copy(), self._groups.copy(), self._counts.copy(), self._least.copy()
         means = {name: _Mean(each.total, each.count) for name, each in self._means.copy().items()}
-        if self.at != at or self.stale:
+        if (self.at, self.edition) != (at, edition) or self.stale or self.moved:
             return None
         engines, groups, counts, least = parts
-        return Capable(at, self.task_class, False, engines, groups, means, counts, least)
+        return Capable(
+            at=at,
+            task_class=self.task_class,
+            engines=engines,
+            groups=groups,
+            means=means,
+            counts=counts,
+            least=least,
+        )

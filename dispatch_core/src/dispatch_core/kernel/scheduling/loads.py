@@ -5,6 +5,7 @@ They are integers, so that what is added for an engine is what is taken away for
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from attrs import define, field, frozen
@@ -12,9 +13,11 @@ from sortedcontainers import SortedList
 
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
+from dispatch_core.vocabulary.ids import crockford
 
 ASKS_WITHIN_US = 120 * SECOND_US
 """An idle engine that has not asked for work for so long is not reckoned with."""
+ASKED_AGAIN_US = SECOND_US
 LATER = 8
 """A run past its estimate is expected to last one part in so many of its time so far longer."""
 UNASKED_MIN = 64
@@ -43,10 +46,24 @@ class Standing:
         """Whether no slot is free."""
         return len(self.runs) >= self.engine.profile.slots
 
+    def is_news(self, at_us: int | None, *, hearsay: bool) -> bool:
+        """Whether it says more than is known that it asked then: it asks for every job, and to be told costs."""
+        if at_us is None or self.asked_us is None or self.hearsay is not hearsay:
+            return True
+        return not 0 <= at_us - self.asked_us < ASKED_AGAIN_US
+
     def asks(self, now: int) -> bool:
         """Whether others may leave work to it: busy, or asking."""
         asked_us = self.asked_us
         return self.serves and (self.busy or (asked_us is not None and abs(now - asked_us) <= ASKS_WITHIN_US))
+
+
+def profile_group(engine: Engine) -> str:
+    """The name of all engines of a tenant that run the same kinds at the same benchmarked speeds."""
+    parts = [engine.tenant, *engine.profile.kinds]
+    parts += [f"{cell.task_class} {cell.units_per_s:.2g}" for cell in engine.profile.benchmarks]
+    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=10).digest()
+    return "~" + crockford(int.from_bytes(digest, "big"), 16)
 
 
 @frozen

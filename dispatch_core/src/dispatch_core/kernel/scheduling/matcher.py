@@ -142,8 +142,7 @@ class Matcher:
     def match(self, wanted: SchedulingClass, engine: Engine, outlook: Outlook) -> Match:
         """What holds for a class on an engine."""
         barred, penalty = self._verdict(wanted, engine)
-        here, best = outlook.rate_on(wanted, engine), outlook.best_rate(wanted)
-        return Match(wanted, barred, penalty, here, here if best is None else best)
+        return Match(wanted, barred, penalty, *outlook.rates_of(wanted, engine))
 
     def bars(self, job: Job, engine: Engine) -> bool:
         """Whether the class of a job keeps it from an engine."""

@@ -6,20 +6,18 @@ An outlook may be behind or wrong: that changes how good a choice is, never whet
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dispatch_core.kernel.scheduling.capable import Capable
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.levels import level_at, level_of, weight_units
-from dispatch_core.kernel.scheduling.loads import Load, Room, Run, Standing, left, room_of
+from dispatch_core.kernel.scheduling.loads import Load, Room, Run, Standing, left, profile_group, room_of
 from dispatch_core.kernel.scheduling.rates import Rates, length_us
-from dispatch_core.kernel.scheduling.routing import Offer, Offers, Queue, Route, Routes
+from dispatch_core.kernel.scheduling.routing import NOTHING_QUEUED, Offer, Offers, Queue, Route, Routes
 from dispatch_core.vocabulary.attempts import Attempt
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
-from dispatch_core.vocabulary.ids import crockford
 from dispatch_core.vocabulary.jobs import Job, Ready, group_of_lane
 
 OWN_GROUPS_MAX = 32
@@ -102,10 +100,13 @@ class Outlook:
         if len(self._journal) > 2 * len(self._standings) + _JOURNAL_MIN:
             del self._journal[: len(self._journal) // 2]
 
-    def learned(self, task_class: str) -> None:
-        """The rates of a task class have moved."""
+    def learned(self, task_class: str, engine_id: str | None = None) -> None:
+        """The rates of a task class have moved: of all engines, or of one."""
         for class_id in self._classes.get(task_class, ()):
-            self._capable[class_id].stale = True
+            if engine_id is None:
+                self._capable[class_id].stale = True
+            else:
+                self._capable[class_id].moved.add(engine_id)
             self._offers.pop(class_id, None)
 
     def asked(self, engine_id: str, at_us: int | None, *, hearsay: bool = False) -> None:
@@ -113,7 +114,8 @@ class Outlook:
 
         ``hearsay``: it asked another server, which alone knows what it could not take.
         """
-        if (standing := self._standings.get(engine_id)) is not None:
+        standing = self._standings.get(engine_id)
+        if standing is not None and standing.is_news(at_us, hearsay=hearsay):
             loads = self._told(standing)
             for load in loads:
                 load.remove(standing)
@@ -210,7 +212,7 @@ class Outlook:
         group = group_of_lane(ready.lane)
         if group is None:
             return None
-        queue, level = self._queues.get(group, _NOTHING), level_of(ready.weight, ready.est_us)
+        queue, level = self._queues.get(group, NOTHING_QUEUED), level_of(ready.weight, ready.est_us)
         return queue.ahead(level)
 
     def members_of(self, group: str) -> tuple[str, ...]:
@@ -234,8 +236,13 @@ class Outlook:
 
     def rate_on(self, wanted: SchedulingClass, engine: Engine) -> float:
         """µs per unit of a class on an engine."""
-        known = self._who(wanted).engines.get(engine.id)
-        return known or self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
+        return self.rates_of(wanted, engine)[0]
+
+    def rates_of(self, wanted: SchedulingClass, engine: Engine) -> tuple[float, float]:
+        """µs per unit of a class on an engine, and on the fastest live one that may run it."""
+        who = self._who(wanted)
+        here, best = who.engines.get(engine.id) or self._rate(wanted, engine), who.best
+        return here, here if best is None else best
 
     def serving(self, wanted: SchedulingClass) -> Iterator[Engine]:
         """The engines in service that may run a class, in no order that means anything."""
@@ -276,7 +283,7 @@ class Outlook:
         if not room.asking or (room.hearsay and abs(now - job.updated_us) > HEARSAY_US):
             return None
         slots, free_in = room.asking, room.free_us
-        queue, level = self._queues.get(group, _NOTHING), level_of(job.ready.weight, job.ready.est_us)
+        queue, level = self._queues.get(group, NOTHING_QUEUED), level_of(job.ready.weight, job.ready.est_us)
         wait_us = free_in + queue.ahead(level) / 2 / slots
         here_us = length_us(units, rate)
         return Route(group, here_us, wait_us, queue.behind(level) / slots, 0.0, free_in)
@@ -375,12 +382,22 @@ class Outlook:
         found = self._capable.get(wanted.id)
         if found is None or found.at != self._changes:
             found = self._found(wanted, found)
-        if found.stale:
-            rate, known = self.rates.us_per_unit, self._standings
-            found = self._capable[wanted.id] = found.at_rates(
-                lambda each: rate(known[each].engine, wanted.task_class, wanted.nominal_us)
-            )
+        if found.stale or found.moved:
+            found = self._at_rates_of_now(wanted, found)
         return found
+
+    def _rate(self, wanted: SchedulingClass, engine: Engine) -> float:
+        return self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
+
+    def _at_rates_of_now(self, wanted: SchedulingClass, who: Capable) -> Capable:
+        def rate_of(engine_id: str) -> float:
+            return self._rate(wanted, self._standings[engine_id].engine)
+
+        if who.stale:
+            who = self._capable[wanted.id] = who.at_rates(rate_of)
+        else:
+            who.move(rate_of)
+        return who
 
     def _found(self, wanted: SchedulingClass, known: Capable | None) -> Capable:
         """Look at those engines that changed since the class was asked for last; at all, the first time."""
@@ -426,19 +443,8 @@ class Outlook:
         """Whether an engine may run a class now, and how fast."""
         engine, rate = standing.engine, None
         if standing.serves and self._admits(wanted, engine):
-            rate = self.rates.us_per_unit(engine, wanted.task_class, wanted.nominal_us)
+            rate = self._rate(wanted, engine)
         who.put(engine.id, standing.group, rate)
         load = self._loads.get(standing.group, {}).get(wanted.id)
         if load is not None and rate is not None:
             load.add(standing)
-
-
-_NOTHING = Queue()
-
-
-def profile_group(engine: Engine) -> str:
-    """The name of all engines of a tenant that run the same kinds at the same benchmarked speeds."""
-    parts = [engine.tenant, *engine.profile.kinds]
-    parts += [f"{cell.task_class} {cell.units_per_s:.2g}" for cell in engine.profile.benchmarks]
-    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=10).digest()
-    return "~" + crockford(int.from_bytes(digest, "big"), 16)

@@ -2,7 +2,8 @@
 
 The learned rate of an engine is the geometric mean of its runs, shrunk to what is expected of it:
 log u = (n · mean + 3 · expected) / (n + 3), where the expected rate is the benchmark, corrected by how far the whole
-fleet was off in that task class (itself shrunk by 5). Old runs fade by 0.9 a run; one run counts
+fleet was off in that task class (itself shrunk by 5, and taken over when it has moved by half a percent: every engine's rate
+moves with it). Old runs fade by 0.9 a run; one run counts
 as at most 4.5 times as long as expected, so that a straggler does not condemn its engine.
 """
 
@@ -18,6 +19,8 @@ from dispatch_core.vocabulary.engines import Engine
 FORGETTING = 0.9
 ENGINE_PRIOR, FLEET_PRIOR = 3.0, 5.0
 """How many runs the expectation counts for: of one engine, and of the fleet in one task class."""
+MOVED_MIN = 0.005
+"""A change of the fleet's correction (in log units) that is smaller waits: nobody's choice would be another."""
 SURPRISE_MAX = 1.5
 """A run counts as at most e^1.5 = 4.5 times as long as was expected."""
 SIGMA = 0.3
@@ -66,6 +69,7 @@ class Rates:
     def __init__(self) -> None:
         self._engines: dict[tuple[str, str], _Seen] = {}
         self._fleet: dict[str, _Seen] = {}
+        self._corrections: dict[str, float] = {}
         self._known: dict[str, dict[str, tuple[int, float]]] = {}
         self._nominal: dict[str, float] = {}
         self._bases: dict[str, dict[str, tuple[int, float | None]]] = {}
@@ -75,17 +79,30 @@ class Rates:
         self._known.clear()
         self._bases.clear()
 
-    def learn(self, engine: Engine, task_class: str, units: float, took_us: int, nominal_us: float) -> None:
-        """An attempt of ``units`` took ``took_us`` on this engine; ``nominal_us`` is the kind's guess per unit."""
+    def learn(self, engine: Engine, task_class: str, units: float, took_us: int, nominal_us: float) -> bool:
+        """An attempt of ``units`` took ``took_us`` on this engine; ``nominal_us`` is the kind's guess per unit.
+
+        Whether the rates of all engines have moved by that, or its own alone.
+        """
         if took_us <= 0 or units <= 0:
-            return
+            return False
         now = log(self.us_per_unit(engine, task_class, nominal_us))
         value = min(log(took_us / units), now + SURPRISE_MAX)
         self._engines.setdefault((engine.id, task_class), _Seen()).add(value, value - now, FORGETTING)
         off = min(value - log(self._base(engine, task_class) or nominal_us), 2.0)
-        self._fleet.setdefault(task_class, _Seen()).add(off, fading=0.98)
-        self._known.pop(task_class, None)
+        fleet = self._fleet.setdefault(task_class, _Seen())
+        fleet.add(off, fading=0.98)
         self._nominal[task_class] = nominal_us
+        return self._corrected(engine, task_class, fleet.total / (fleet.count + FLEET_PRIOR))
+
+    def _corrected(self, engine: Engine, task_class: str, correction: float) -> bool:
+        known = self._corrections.get(task_class)
+        if known is not None and abs(correction - known) < MOVED_MIN:
+            self._known.get(task_class, {}).pop(engine.id, None)
+            return False
+        self._corrections[task_class] = correction
+        self._known.pop(task_class, None)
+        return True
 
     def us_per_unit(self, engine: Engine, task_class: str, nominal_us: float) -> float:
         """The expected µs for one unit of a task class on this engine."""
@@ -97,10 +114,10 @@ class Rates:
 
     def _expected(self, engine: Engine, task_class: str, nominal_us: float) -> float:
         base = self._base(engine, task_class) or nominal_us
-        fleet, own = self._fleet.get(task_class), self._engines.get((engine.id, task_class))
-        if fleet is None:
+        correction, own = self._corrections.get(task_class), self._engines.get((engine.id, task_class))
+        if correction is None:
             return base
-        prior = log(base) + fleet.total / (fleet.count + FLEET_PRIOR)
+        prior = log(base) + correction
         if own is None:
             return exp(prior)
         return exp((own.total + ENGINE_PRIOR * prior) / (own.count + ENGINE_PRIOR))

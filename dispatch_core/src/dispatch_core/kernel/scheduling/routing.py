@@ -72,6 +72,8 @@ class Queue:
         return (self.sums or self.summed())[0][-1]
 
 
+NOTHING_QUEUED = Queue()
+
 Offer = tuple[str, int, float, Queue]
 """A group, its slots, what still runs on them (µs) and what is queued there."""
 Offers = Sequence[tuple[float, Sequence[Offer]]]
