@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.limits import waiting_of
@@ -10,7 +10,7 @@ from dispatch_core.vocabulary.limits import waiting_of
 ACCEPTED = "accepted"
 PURGED = "purged"
 
-Counters = Counter[tuple[str, str]]
+Counters = defaultdict[tuple[str, str], int]
 """What a batch adds, by tenant and name."""
 
 

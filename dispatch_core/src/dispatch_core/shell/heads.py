@@ -242,8 +242,11 @@ class Heads:
         them that are ready in this bucket now. ``reader`` is the engine and its version: one that fits
         none of the first jobs goes on at its next claim where it stopped, ``rows_max`` rows at a time.
         """
-        fresh = ((rank_of(job), job) for job in sorted(added, key=rank_of))
         rows = self._stored(transaction, bucket, overlay, reader)
+        if not added:
+            yield from (job for job in rows if job.id not in overlay)
+            return
+        fresh = ((rank_of(job), job) for job in sorted(added, key=rank_of))
         stored = ((rank_of(job), job) for job in rows if job.id not in overlay)
         for _, job in merge(stored, fresh, key=lambda pair: pair[0]):
             yield job

@@ -5,7 +5,7 @@ Everything a decision rests on passes through here, so that it is either written
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import merge
@@ -95,7 +95,7 @@ class Workspace:
         self.recent: dict[str, Mapping[str, Attempt]] = {}
         self._history: list[Recorded] = []
         self._forgotten: list[Ref] = []
-        self._counters: Counters = Counter()
+        self._counters: Counters = defaultdict(int)
         self.hoped: dict[str, Job] = {}
         self.doubted: list[Job] = []
         for job_id, job in settled.items():
@@ -416,11 +416,13 @@ class Workspace:
 
     def _check_versions(self, changes: Sequence[Change]) -> None:
         """Each fact makes one version: a job decided on as it was not read would be written over another's grant."""
-        facts = Counter(row.ref for row in self._history)
+        facts: dict[Ref, int] = {}
+        for row in self._history:
+            facts[row.ref] = facts.get(row.ref, 0) + 1
         for change in changes:
             if change.ref[0] is RecordType.JOB and isinstance(change.after, Job):
                 read = change.before.version if isinstance(change.before, Job) else 0
-                if change.after.version != read + facts[change.ref]:
+                if change.after.version != read + facts.get(change.ref, 0):
                     raise InvariantError(f"{change.after.id} was decided on as it was not read")
 
     def change_set(self) -> ChangeSet:

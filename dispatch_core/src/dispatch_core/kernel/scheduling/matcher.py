@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -291,7 +291,7 @@ class _Look:
         self.own_lanes = {
             OPEN_LANE, engine_lane(engine.id), *(group_lane(name) for name in outlook.groups_of(engine.id))
         }  # fmt: skip
-        self.refused: Counter[str] = Counter()
+        self.refused: defaultdict[str, int] = defaultdict(int)
 
     def refuse(self, reasons: Sequence[Reason]) -> None:
         """Count each code once."""
