@@ -242,13 +242,14 @@ class Heads:
         them that are ready in this bucket now. ``reader`` is the engine and its version: one that fits
         none of the first jobs goes on at its next claim where it stopped, ``rows_max`` rows at a time.
         """
-        rows = self._stored(transaction, bucket, overlay, reader)
+        stored = self._stored(transaction, bucket, overlay, reader)
+        rows = (job for job in stored if job.id not in overlay)
         if not added:
-            yield from (job for job in rows if job.id not in overlay)
+            yield from rows
             return
         fresh = ((rank_of(job), job) for job in sorted(added, key=rank_of))
-        stored = ((rank_of(job), job) for job in rows if job.id not in overlay)
-        for _, job in merge(stored, fresh, key=lambda pair: pair[0]):
+        ranked = ((rank_of(job), job) for job in rows)
+        for _, job in merge(ranked, fresh, key=lambda pair: pair[0]):
             yield job
 
     def _stored(

@@ -100,7 +100,7 @@ class FlowPolicy:
     def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """One band; the key is the instant it counts as late."""
         weight = weight_of(job.spec.priority)
-        route = least(prospects.routes, lambda here, wait, behind, _: weight * (wait + here) + here * behind)
+        route = least(prospects.routes, weight)
         grace = min(self.kappa * prospects.best_us / weight, self.cap_s * SECOND_US)
         steps = max(-4, min(8, job.spec.priority)) * self.step_s * SECOND_US
         key = job.created_us + prospects.push_us + round(grace - steps)
@@ -139,7 +139,7 @@ class MakespanPolicy:
 
     def place(self, job: Job, wanted: SchedulingClass, prospects: Prospects) -> Ready:
         """By length, longest first among jobs of one instant."""
-        route = least(prospects.routes, lambda here, _wait, _behind, backlog: backlog + here)
+        route = least(prospects.routes)
         key = job.created_us + max(round(self.cap_s * SECOND_US) - prospects.best_us, 0)
         est_us = prospects.best_us if route is None else route.here_us
         return place_at(job, wanted, est_us, order_key=key, group=route.group if route else None)
