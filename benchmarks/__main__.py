@@ -26,8 +26,9 @@ SUITES = {
     "postgres": "benchmarks.postgres",
     "commit": "benchmarks.commit",
     "explain": "benchmarks.explain",
+    "profile": "benchmarks.profile",
 }
-NO_GOALS = {"commit", "explain"}
+NO_GOALS = {"commit", "explain", "profile"}
 """Left out of a quick run unless they are named."""
 SCHEDULING = "scheduling"
 

@@ -41,6 +41,11 @@ def _converter() -> JsonConverter:
 
 _CONVERTER = _converter()
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+# What the encoder makes anew for every text: a third of the time that a small record takes. Only CPython has it.
+_make: Any = getattr(json.encoder, "c_make_encoder", None)
+_CHUNKS = _make and _make(
+    None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+)
 _EVENTS: Mapping[str, type] = {name_of(cls): cls for cls in Event.__args__}
 
 
@@ -67,8 +72,8 @@ def from_plain(cls: type[T], data: object) -> T:
 
 
 def dumps(value: object) -> str:
-    """Compact JSON text."""
-    return _ENCODER.encode(value)
+    """Compact JSON text. Raises ValueError for a number that is not finite, TypeError for what is not JSON."""
+    return "".join(_CHUNKS(value, 0)) if _CHUNKS else _ENCODER.encode(value)
 
 
 def loads(text: str) -> Any:

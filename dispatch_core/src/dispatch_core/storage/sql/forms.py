@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,16 +10,13 @@ from attrs import frozen
 from sqlalchemy import ColumnElement, String, Table, cast, literal_column
 
 from dispatch_core.ports.storage import QUERY_FIELDS, Scalar
-from dispatch_core.shell.wire import from_plain, loads, plain_without, to_plain
+from dispatch_core.shell.wire import dumps, from_plain, loads, plain_without, to_plain
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.checksums import checksum
 from dispatch_core.storage.sql.constructs import Field
 from dispatch_core.vocabulary.attempts import Attempt, attempt_key
 from dispatch_core.vocabulary.jobs import Job
 from dispatch_core.vocabulary.records import RECORD_CLASSES, Record, RecordType
-
-dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-"""Compact JSON text. One encoder for all calls: making one costs as much as encoding a small record."""
 
 CRC = "crc"
 """Beside the fields of a query: the checksum of ``data``."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from dispatch_core.ports.storage import OrderKey
+from dispatch_core.shell.wire import dumps
 from dispatch_core.storage.sql import schema
-from dispatch_core.storage.sql.forms import dumps
 from dispatch_core.vocabulary.bounds import INT_MAX
 from dispatch_core.vocabulary.jobs import Bucket
 

@@ -19,9 +19,10 @@ from sqlalchemy import (
 )
 
 from dispatch_core.ports.storage import Query
+from dispatch_core.shell.wire import dumps
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.constructs import OneOf
-from dispatch_core.storage.sql.forms import Form, dumps
+from dispatch_core.storage.sql.forms import Form
 from dispatch_core.storage.sql.statements import Statement, Words, compiled
 from dispatch_core.vocabulary.bounds import INT_MAX, text_problem
 

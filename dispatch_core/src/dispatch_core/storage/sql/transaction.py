@@ -20,11 +20,11 @@ from dispatch_core.ports.storage import (
     Tally,
     rank_of,
 )
-from dispatch_core.shell.wire import loads
+from dispatch_core.shell.wire import dumps, loads
 from dispatch_core.storage.sql import heads as ready_order
 from dispatch_core.storage.sql import statements
 from dispatch_core.storage.sql.cache import RecordCache
-from dispatch_core.storage.sql.forms import Form, Row, dumps
+from dispatch_core.storage.sql.forms import Form, Row
 from dispatch_core.storage.sql.query import Pages
 from dispatch_core.storage.sql.session import Session, Write
 from dispatch_core.storage.sql.statements import Statement

@@ -8,8 +8,9 @@ from functools import cache
 from attrs import frozen
 
 from dispatch_core.ports.storage import Change, ChangeSet, Recorded
+from dispatch_core.shell.wire import dumps
 from dispatch_core.storage.sql.checksums import checksum
-from dispatch_core.storage.sql.forms import Form, Values, dumps, forms_by_type
+from dispatch_core.storage.sql.forms import Form, Values, forms_by_type
 from dispatch_core.storage.sql.session import Session, Write
 from dispatch_core.storage.sql.statements import FormStatements, Words, form_statements
 from dispatch_core.vocabulary.records import Record, RecordType, Ref
