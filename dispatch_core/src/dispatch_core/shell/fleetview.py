@@ -170,7 +170,7 @@ class FleetView:
 
     def moved(self, before: Ready | None, after: Ready | None) -> None:
         """A job changed its place."""
-        if before != after:
+        if before is not after and before != after:
             self._happened((before, after))
 
     def attempted(self, attempt: Attempt) -> None:

@@ -304,7 +304,7 @@ class Workspace:
         count_step(self._counters, job, after)
         self._record((RecordType.JOB, after.id), after, event, context)
         ready = self.house.place(after, self.transaction, self.now, fresh=isinstance(event, JobSubmitted))
-        if ready != after.ready:
+        if ready is not after.ready and ready != after.ready:
             after = changed(after, ready=ready)
         self._set_job(job, after)
         return after

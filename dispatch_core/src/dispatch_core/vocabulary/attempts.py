@@ -83,7 +83,10 @@ class Attempt:
         """When tick must look at it: lease end, run limit or no-progress limit, whichever is first."""
         if self.ended_us is not None:
             return None
-        return min(end for end in (self.deadline_us, self.run_until_us, self.stalls_at_us) if end is not None)
+        due_us, stalls_at_us = self.deadline_us, self.stalls_at_us
+        if self.run_until_us is not None:
+            due_us = min(due_us, self.run_until_us)
+        return due_us if stalls_at_us is None else min(due_us, stalls_at_us)
 
     @property
     def stalls_at_us(self) -> int | None:

@@ -147,7 +147,9 @@ def text_problem(value: str) -> str | None:
     """What makes a text unfit for one of our stores (NUL, lone surrogates), or None."""
     if "\x00" in value:
         return "must not contain the NUL character"
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+    if value.isascii():
+        return None
+    if any("\ud800" <= char <= "\udfff" for char in value):
         return "must not contain a lone surrogate"
     return None
 
@@ -307,6 +309,8 @@ def _plain(kind: type) -> Check:
     further = checks.get(kind)
 
     def check(value: Any, path: str) -> Sequence[FieldProblem]:
+        if value.__class__ is kind and (further is None or not further(value)):
+            return FINE
         if not isinstance(value, accepted) or (isinstance(value, bool) and not flag and kind is not object):
             return [FieldProblem(path, wrong)]
         if further is not None and (text := further(value)):

@@ -324,11 +324,11 @@ class Job:
             return None
         if self.state is JobState.ASSIGNED:
             return self.grace_at_us
-        own = {
-            JobState.PENDING: self.ttl_at_us,
-            JobState.DELAYED: self.spec.not_before_us,
-            JobState.FAILED_RETRY: self.retry_at_us,
-        }[self.state]
+        own = self.ttl_at_us
+        if self.state is not JobState.PENDING:
+            own = self.spec.not_before_us if self.state is JobState.DELAYED else self.retry_at_us
+        if self.fall_at_us is None and self.pin is None:
+            return own
         timers = (own, self.fall_at_us, self.pin.until_us if self.pin else None)
         return min((instant for instant in timers if instant is not None), default=None)
 

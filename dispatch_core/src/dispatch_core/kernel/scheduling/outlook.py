@@ -296,8 +296,7 @@ class Outlook:
         group = group_of_lane(lane)
         if group is None or abs(now - first.updated_us) > HEARSAY_US:
             return False
-        room = self._room_of(group, None, now)
-        return bool(room.asking) and room.hearsay
+        return bool((room := self._room_of(group, None, now)).asking) and room.hearsay
 
     # ----- derived, remembered until something moves
 
@@ -363,7 +362,8 @@ class Outlook:
 
     def _told(self, standing: Standing) -> list[Load]:
         """The same, without those that nobody asks for any more."""
-        loads = self._loads_of(standing)
+        if not (loads := self._loads_of(standing)):
+            return loads
         for load in loads:
             load.unasked += 1
         if any(load.is_idle for load in loads):
