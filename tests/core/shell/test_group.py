@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -35,6 +35,7 @@ from dispatch_core import (
     UnknownJobError,
 )
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
+from dispatch_core.shell import committer
 from dispatch_core.storage import create_storage
 from dispatch_core.testing.faults import CommitFault, FaultyStorage
 from dispatch_core.vocabulary.jobs import Ready
@@ -168,6 +169,28 @@ def test_commands_that_arrive_together_share_a_batch(group: Dispatcher, reports:
         "mine", "UnknownJobError", "yours", "WrongStateError", "LeaseStatus", "InvalidCommandError",
     ]  # fmt: skip
     assert reports.batches[-1].refused == 3
+
+
+def test_who_comes_while_the_writer_looks_shares_the_batch(
+    group: Dispatcher, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who were answered a moment ago are let go first, for as long as more comes: one commit for all of them."""
+    start(group)
+    queue = group._committer._queue  # type: ignore[attr-defined]  # a group committer's
+    with ThreadPoolExecutor(3) as clients:
+        answers: list[Future[Job]] = []
+
+        def let_others_go(_seconds: float) -> None:
+            if len(answers) < 3:
+                answers.append(clients.submit(group.submit, spec()))
+                while queue.empty():
+                    threading.Event().wait(0.001)
+
+        monkeypatch.setattr(committer, "sleep", let_others_go)
+        group.submit(spec())
+        jobs = {each.result(20).id for each in answers}
+    assert len(jobs) == 3
+    assert [report.commands for report in reports.batches][-1] == 4
 
 
 def test_a_batch_reports_before_it_submits_and_submits_before_it_claims(
