@@ -11,8 +11,10 @@ from benchmarks.goals import goal_rows, kept_figures
 from benchmarks.machine import RESULTS, table
 
 README = Path(__file__).parents[1] / "README.md"
+TIMES = README.parent / "docs" / "explanation" / "where-the-time-goes.md"
 _PLACE = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 _SCHEDULES = re.compile(r"(<!-- schedules -->\n).*?(<!-- /schedules -->)", re.DOTALL)
+_PROFILE = re.compile(r"(<!-- profile -->\n).*?(<!-- /profile -->)", re.DOTALL)
 POLICIES = {
     "ours": "Dispatch",
     "wspt": "WSPT",
@@ -42,10 +44,12 @@ def _kept(name: str) -> list[dict[str, Any]]:
 
 
 def rendered(text: str) -> str:
-    """The README with its tables as the results say."""
+    """The README, or the page about time, with its tables as the results say."""
+    text = _PROFILE.sub(lambda place: f"{place[1]}{table(_kept('profile'))}\n{place[2]}", text)
     text = _PLACE.sub(lambda place: f"{place[1]}{table(rows())}\n{place[2]}", text)
     return _SCHEDULES.sub(lambda place: f"{place[1]}{table(schedules())}\n{place[2]}", text)
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (README, TIMES):
+        page.write_text(rendered(page.read_text(encoding="utf-8")), encoding="utf-8")

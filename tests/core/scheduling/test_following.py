@@ -187,7 +187,7 @@ def test_sums_of_a_group_are_what_its_engines_add_up_to(seed: int) -> None:
         if random.random() < 0.3:
             told.answers(CLASSES[:1])
     standings = told.outlook._standings
-    for load in [load for each in told.outlook._loads.values() for load in each.values()]:
+    for load in told.outlook._loads.all():
         members = [standings[name] for name in sorted(load.members)]
         for later_s in (0, 90, 500, -400, 0):
             now = told.now + later_s * SECOND_US

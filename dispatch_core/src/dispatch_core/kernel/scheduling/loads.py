@@ -6,7 +6,7 @@ They are integers, so that what is added for an engine is what is taken away for
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 from sortedcontainers import SortedList
@@ -284,3 +284,63 @@ class Load:
     def is_idle(self) -> bool:
         """Whether it was told of more since somebody asked than it would cost to make it anew."""
         return self.unasked > len(self.members) + UNASKED_MIN
+
+
+class Loads:
+    """The loads of groups, made when one is asked for: of all in service, and of those that may run a class."""
+
+    def __init__(
+        self, standings: Mapping[str, Standing], alike: Mapping[str, Mapping[str, Standing]]
+    ) -> None:
+        self._standings = standings
+        self._alike = alike
+        self._known: dict[str, dict[str, Load]] = {}
+
+    def room(self, group: str, whose: tuple[str, Container[str]] | None, now: int) -> Room:
+        """The room of a group: of all in service, or of those that may run a class, given with its id."""
+        standing = self._standings.get(group)
+        if standing is not None:
+            return room_of([standing] if standing.serves else (), now)
+        class_id, capable = ("", None) if whose is None else whose
+        known = self._known.setdefault(group, {})
+        load = known.get(class_id)
+        if load is None:
+            serving = [each for each in self._alike.get(group, {}).values() if each.serves]
+            load = Load(each for each in serving if capable is None or each.engine.id in capable)
+            known[class_id] = load
+        load.unasked = 0
+        return load.room(now)
+
+    def of(self, standing: Standing) -> list[Load]:
+        """Those that an engine in service is part of."""
+        known = self._known.get(standing.group)
+        if not known or not standing.serves:
+            return []
+        return [load for load in known.values() if standing.engine.id in load.members]
+
+    def told(self, standing: Standing) -> list[Load]:
+        """The same, without those that nobody asks for any more."""
+        if not (loads := self.of(standing)):
+            return loads
+        for load in loads:
+            load.unasked += 1
+        if any(load.is_idle for load in loads):
+            known = self._known[standing.group]
+            self._known[standing.group] = {name: each for name, each in known.items() if not each.is_idle}
+            loads = self.of(standing)
+        return loads
+
+    def joined(self, standing: Standing, class_id: str) -> None:
+        """An engine serves, or may run a class, if that load is kept; ``""`` is that of all in service."""
+        load = self._known.get(standing.group, {}).get(class_id)
+        if load is not None:
+            load.add(standing)
+
+    def forget(self, class_id: str) -> None:
+        """A class is not followed any more."""
+        for known in self._known.values():
+            known.pop(class_id, None)
+
+    def all(self) -> Iterator[Load]:
+        """Every one that is kept."""
+        return (load for known in self._known.values() for load in known.values())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dispatch_core.kernel.scheduling.capable import Capable
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.levels import level_at, level_of, weight_units
-from dispatch_core.kernel.scheduling.loads import Load, Room, Run, Standing, left, profile_group, room_of
+from dispatch_core.kernel.scheduling.loads import Loads, Room, Run, Standing, left, profile_group
 from dispatch_core.kernel.scheduling.rates import Rates, length_us
 from dispatch_core.kernel.scheduling.routing import NOTHING_QUEUED, Offer, Offers, Queue, Route, Routes
 from dispatch_core.vocabulary.attempts import Attempt
@@ -49,7 +49,7 @@ class Outlook:
         self._capable: dict[str, Capable] = {}
         self._classes: dict[str, dict[str, None]] = {}
         self._theirs: dict[str, Capable] = {}
-        self._loads: dict[str, dict[str, Load]] = {}
+        self._loads = Loads(self._standings, self._alike)
         self.passed_over = set(unfit)
         self._spared: dict[str, dict[str, Room]] = {}
         self._spared_at = 0
@@ -77,15 +77,14 @@ class Outlook:
     def _leaves(self, standing: Standing) -> None:
         if standing.serves:
             self._count(standing, -1)
-            for load in self._loads_of(standing):
+            for load in self._loads.of(standing):
                 load.remove(standing)
 
     def _enters(self, standing: Standing) -> None:
         """Who may run which class is found out when it is asked for: see ``_who``."""
         if standing.serves:
             self._count(standing, 1)
-            if load := self._loads.get(standing.group, {}).get(""):
-                load.add(standing)
+            self._loads.joined(standing, "")
 
     def _count(self, standing: Standing, sign: int) -> None:
         self._slots += sign * standing.engine.profile.slots
@@ -116,7 +115,7 @@ class Outlook:
         """
         standing = self._standings.get(engine_id)
         if standing is not None and standing.is_news(at_us, hearsay=hearsay):
-            loads = self._told(standing)
+            loads = self._loads.told(standing)
             for load in loads:
                 load.remove(standing)
             standing.asked_us, standing.hearsay = at_us, hearsay
@@ -162,7 +161,7 @@ class Outlook:
             self._moved(standing)
 
     def _began(self, standing: Standing, key: str, run: Run) -> None:
-        loads, fills = self._told(standing), len(standing.runs) + 1 == standing.engine.profile.slots
+        loads, fills = self._loads.told(standing), len(standing.runs) + 1 == standing.engine.profile.slots
         for load in loads if fills else ():
             load.remove(standing)
         standing.runs[key] = run
@@ -173,7 +172,7 @@ class Outlook:
         run = standing.runs.get(key)
         if run is None:
             return
-        loads, frees = self._told(standing), len(standing.runs) == standing.engine.profile.slots
+        loads, frees = self._loads.told(standing), len(standing.runs) == standing.engine.profile.slots
         for load in loads:
             load.remove(standing) if frees else load.run(standing, run, -1)
         del standing.runs[key]
@@ -296,7 +295,9 @@ class Outlook:
         group = group_of_lane(lane)
         if group is None or abs(now - first.updated_us) > HEARSAY_US:
             return False
-        return bool((room := self._room_of(group, None, now)).asking) and room.hearsay
+        if (alone := self._standings.get(group)) is not None:
+            return alone.asks(now) and alone.hearsay
+        return bool((room := self._loads.room(group, None, now)).asking) and room.hearsay
 
     # ----- derived, remembered until something moves
 
@@ -335,42 +336,8 @@ class Outlook:
         for_whom = "" if whole else class_id
         found = known.get(for_whom)
         if found is None:
-            found = known[for_whom] = self._room_of(group, None if whole else (class_id, who), now)
+            found = known[for_whom] = self._loads.room(group, None if whole else (class_id, who.engines), now)
         return found
-
-    def _room_of(self, group: str, whose: tuple[str, Capable] | None, now: int) -> Room:
-        """The room of all in service, or of those that may run a class; kept, if they are many."""
-        standing = self._standings.get(group)
-        if standing is not None:
-            return room_of([standing] if standing.serves else (), now)
-        class_id, who = ("", None) if whose is None else whose
-        known = self._loads.setdefault(group, {})
-        load = known.get(class_id)
-        if load is None:
-            serving = [each for each in self._alike.get(group, {}).values() if each.serves]
-            load = Load(each for each in serving if who is None or each.engine.id in who.engines)
-            known[class_id] = load
-        load.unasked = 0
-        return load.room(now)
-
-    def _loads_of(self, standing: Standing) -> list[Load]:
-        """The loads that an engine in service is part of."""
-        known = self._loads.get(standing.group)
-        if not known or not standing.serves:
-            return []
-        return [load for load in known.values() if standing.engine.id in load.members]
-
-    def _told(self, standing: Standing) -> list[Load]:
-        """The same, without those that nobody asks for any more."""
-        if not (loads := self._loads_of(standing)):
-            return loads
-        for load in loads:
-            load.unasked += 1
-        if any(load.is_idle for load in loads):
-            known = self._loads[standing.group]
-            self._loads[standing.group] = {name: each for name, each in known.items() if not each.is_idle}
-            loads = self._loads_of(standing)
-        return loads
 
     def _queue(self, group: str) -> Queue:
         return self._queues.setdefault(group, Queue())
@@ -436,8 +403,7 @@ class Outlook:
         if (known := self._capable.pop(class_id, None)) is not None:
             del self._classes[known.task_class][class_id]
             self._known -= len(known.engines)
-            for loads in self._loads.values():
-                loads.pop(class_id, None)
+            self._loads.forget(class_id)
 
     def _look(self, wanted: SchedulingClass, standing: Standing, who: Capable) -> None:
         """Whether an engine may run a class now, and how fast."""
@@ -445,6 +411,5 @@ class Outlook:
         if standing.serves and self._admits(wanted, engine):
             rate = self._rate(wanted, engine)
         who.put(engine.id, standing.group, rate)
-        load = self._loads.get(standing.group, {}).get(wanted.id)
-        if load is not None and rate is not None:
-            load.add(standing)
+        if rate is not None:
+            self._loads.joined(standing, wanted.id)
