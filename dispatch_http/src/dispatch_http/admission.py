@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import falcon
@@ -36,31 +36,32 @@ class Gate:
             self._draining = True
             self._changed.notify_all()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """One request, from its first byte read to its last byte handed over."""
-        self._count(inside=1)
-        try:
-            yield
-        finally:
-            self._count(inside=-1)
+    def enter(self) -> None:
+        """A request begins: its first byte is read."""
+        with self._changed:
+            self._inside += 1
+
+    def leave(self) -> None:
+        """A request that entered has ended: its last byte is handed over."""
+        with self._changed:
+            self._inside -= 1
+            if not self._inside:
+                self._changed.notify_all()
 
     @contextmanager
     def wait_place(self, wait_s: float) -> Iterator[float]:
         """How long this claim may wait: ``wait_s``, or 0 if all places are taken or the server drains."""
+        if not wait_s:
+            yield 0.0
+            return
         with self._changed:
-            granted = wait_s > 0 and self._waiting < self._waits_max and not self._draining
+            granted = self._waiting < self._waits_max and not self._draining
             self._waiting += granted
         try:
             yield wait_s if granted else 0.0
         finally:
-            self._count(waiting=-int(granted))
-
-    def _count(self, *, inside: int = 0, waiting: int = 0) -> None:
-        with self._changed:
-            self._inside += inside
-            self._waiting += waiting
-            self._changed.notify_all()
+            with self._changed:
+                self._waiting -= granted
 
     def await_nobody(self, until: float) -> bool:
         """Whether, before ``until`` (monotonic), no request was inside."""
@@ -75,22 +76,23 @@ def counted(app: WsgiApp, gate: Gate) -> WsgiApp:
     """
 
     def run(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        with ExitStack() as stack:
-            stack.enter_context(gate.request())
-            chunks = app(environ, start_response)
-            if close := getattr(chunks, "close", None):
-                stack.callback(close)
-            return _Answer(chunks, stack.pop_all())
+        gate.enter()
+        try:
+            return _Answer(app(environ, start_response), gate)
+        except BaseException:
+            gate.leave()
+            raise
 
     return run
 
 
 class _Answer:
-    """Chunks that let go of what they hold when the last one is taken, or when nobody wants them any more."""
+    """Chunks of an answer that leaves the gate when the last one is taken, or when nobody wants them any more."""
 
-    def __init__(self, chunks: Iterable[bytes], held: ExitStack) -> None:
+    def __init__(self, chunks: Iterable[bytes], gate: Gate) -> None:
         self._chunks = iter(chunks)
-        self._held = held
+        self._source: Any = chunks
+        self._gate: Gate | None = gate
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -99,12 +101,19 @@ class _Answer:
         try:
             return next(self._chunks)
         except BaseException:
-            self._held.close()
+            self.close()
             raise
 
     def close(self) -> None:
-        """Let go."""
-        self._held.close()
+        """Close the chunks, then leave; once."""
+        gate, self._gate = self._gate, None
+        if gate is None:
+            return
+        try:
+            if close := getattr(self._source, "close", None):
+                close()
+        finally:
+            gate.leave()
 
 
 @runtime_checkable

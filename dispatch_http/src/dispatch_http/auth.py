@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import attrs
@@ -30,7 +31,8 @@ class Auth:
         self._dispatcher = dispatcher
         self._routes = {route.path: route for route in routes}
         self._keys = settings.keys
-        self._anonymous = "anonymous-loopback" if settings.loopback else "anonymous"
+        anonymous = "anonymous-loopback" if settings.loopback else "anonymous"
+        self._anonymous = Context(actor=anonymous, scopes=_EVERYTHING)
         self._trusts_host = not settings.loopback
         self._origins = allowed_origins(settings)
         self._failures = failures_of(settings)
@@ -44,12 +46,13 @@ class Auth:
             return
         presented = _presented(req)
         try:
-            caller = attrs.evolve(self._caller(req, presented), address=req.context.client)
+            found = self._caller(req, presented)
         except Refusal as refusal:
             self._note(req, refusal.problem.code)
             raise
-        req.context.caller = caller
-        req.context.actor = caller.actor
+        asks = req.context
+        caller = attrs.evolve(found, address=asks.client, request_id=asks.request_id)
+        asks.caller, asks.actor = caller, caller.actor
         if not caller.has(asked):
             self._note(req, ForbiddenError.code, caller)
             raise ForbiddenError(f"this needs the scope {lowest(asked)}")
@@ -63,7 +66,7 @@ class Auth:
     def _caller(self, req: falcon.Request, presented: str | None) -> Context:
         if not self._keys and not self._dispatcher.has_keys():
             self._check_site(req)
-            return Context(actor=self._anonymous, scopes=_EVERYTHING)
+            return self._anonymous
         if presented is not None:
             own = matching(self._keys, presented)
             if own is not None:
@@ -85,21 +88,25 @@ class Auth:
         """Without keys, being able to reach this machine is the only credential, and a browser lends it to
         every page it shows. So pages of other sites, and names that were pointed here, are refused.
         """
-        host = HOST.fullmatch(req.get_header("Host") or "")
-        if not self._trusts_host and host and not is_loopback(host[1]):
+        named: str = req.env.get("HTTP_HOST", "")
+        if not self._trusts_host and not _means_this_machine(named):
             raise Refusal("foreign-origin", "without a key this server answers to localhost only")
-        origin = req.get_header("Origin")
-        if (
-            origin is not None
-            and origin not in self._origins
-            and urlsplit(origin).netloc != req.get_header("Host")
-        ):
+        origin = req.env.get("HTTP_ORIGIN")
+        if origin is not None and origin not in self._origins and urlsplit(origin).netloc != named:
             raise Refusal("foreign-origin", "without a key this server refuses other sites' pages")
+
+
+@lru_cache(maxsize=100)
+def _means_this_machine(named: str) -> bool:
+    """Whether a Host header names this machine, or nothing."""
+    host = HOST.fullmatch(named)
+    return host is None or is_loopback(host[1])
 
 
 def _presented(req: falcon.Request) -> str | None:
     """The key text of the request, or None. Two of them are refused: which one counts would be a guess."""
-    authorization, legacy = req.get_header("Authorization"), req.get_header("X-API-Key")
+    authorization: str | None = req.env.get("HTTP_AUTHORIZATION")
+    legacy: str | None = req.env.get("HTTP_X_API_KEY")
     if authorization is not None and legacy is not None:
         raise Refusal("invalid-header", "send either Authorization or X-API-Key")
     if authorization is None:

@@ -31,8 +31,11 @@ class Desk:
     )
 
     def asking(self, req: falcon.Request) -> Dispatcher:
-        """The dispatcher for questions in the caller's name."""
-        return self.dispatcher.acting(_context(req, None))
+        """The dispatcher for questions in the caller's name; of a request always the same one."""
+        asking: Dispatcher | None = req.context.asking
+        if asking is None:
+            asking = req.context.asking = self.dispatcher.acting(req.context.caller)
+        return asking
 
     def acting(self, req: falcon.Request, *, conditional: bool = False) -> Dispatcher:
         """The dispatcher for commands in the caller's name, under the request's idempotency key if it has one.
@@ -41,13 +44,19 @@ class Desk:
         """
         if not conditional:
             refuse_conditions(req)
-        return self.dispatcher.acting(_context(req, receipt_key(req)))
+        return self._under(req, receipt_key(req))
 
     def acting_part(self, req: falcon.Request, part: str) -> Dispatcher:
         """As ``acting``, for one part of a request: under its key and the name of the part. Raises Refusal."""
         refuse_conditions(req)
         key = receipt_key(req)
-        return self.dispatcher.acting(_context(req, None if key is None else f"{key}#{part}"))
+        return self._under(req, None if key is None else f"{key}#{part}")
+
+    def _under(self, req: falcon.Request, key: str | None) -> Dispatcher:
+        if key is None:
+            return self.asking(req)
+        caller: Context = req.context.caller
+        return self.dispatcher.acting(evolve(caller, receipt_key=key))
 
     def job_form(self, job: Job, fields: Sequence[str] = ()) -> Form:
         """A job as this server shows it, or these fields of it."""
@@ -56,8 +65,3 @@ class Desk:
     def body(self, req: falcon.Request, *, clean: bool = True) -> Any:
         """The JSON body, ``{}`` if there is none. Raises Refusal."""
         return read_json(req, self.settings, clean=clean)
-
-
-def _context(req: falcon.Request, key: str | None) -> Context:
-    caller: Context = req.context.caller
-    return evolve(caller, request_id=req.context.request_id, receipt_key=key)

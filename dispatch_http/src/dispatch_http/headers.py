@@ -14,6 +14,7 @@ from dispatch_http.problems import Refusal
 
 _STRONG_TAG = re.compile(r'"([1-9][0-9]{0,18})"')
 _TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
+_CONDITIONS = (("If-Match", "HTTP_IF_MATCH"), ("If-Unmodified-Since", "HTTP_IF_UNMODIFIED_SINCE"))
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -23,20 +24,27 @@ class StampedRequest(falcon.Request):
     Its ``context`` holds ``request_id``, ``started`` (``perf_counter``), ``actor``, ``client`` (the caller's address),
     ``problem`` (a code or None),
     ``fleet_only`` (the key opens the older fleet's routes and no others), ``recheck`` (raises Refusal if the
-    caller's key is not good any more) and, once the key is checked, ``caller`` (its Context).
+    caller's key is not good any more), ``asking`` (the dispatcher in the caller's name, once somebody asked) and,
+    once the key is checked, ``caller`` (its Context).
     """
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)
-        given = self.get_header("X-Request-Id")
+        given = env.get("HTTP_X_REQUEST_ID")
         well_formed = given is not None and REQUEST_ID.fullmatch(given)
-        self.context.request_id = given if well_formed else f"{getrandbits(64):016x}"  # a name, no secret
-        self.context.started = time.perf_counter()
-        self.context.actor = "-"
-        self.context.client = self.remote_addr
-        self.context.fleet_only = False
-        self.context.problem = None
-        self.context.recheck = lambda: None
+        context = self.context
+        context.request_id = given if well_formed else f"{getrandbits(64):016x}"  # a name, no secret
+        context.started = time.perf_counter()
+        context.actor = "-"
+        context.client = self.remote_addr
+        context.fleet_only = False
+        context.problem = None
+        context.recheck = _nothing_ends
+        context.asking = None
+
+
+def _nothing_ends() -> None:
+    """The check of a key that cannot end."""
 
 
 class Stamp:
@@ -57,18 +65,19 @@ class Hygiene:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Check the request line and Host. Servers join repeated headers with a comma, so that shows."""
-        host = req.get_header("Host")
-        if host is None and req.env.get("SERVER_PROTOCOL") == "HTTP/1.1":
+        env = req.env
+        host = env.get("HTTP_HOST")
+        if host is None and env.get("SERVER_PROTOCOL") == "HTTP/1.1":
             raise Refusal("invalid-header", "a Host header is required")
         if host is not None and not HOST.fullmatch(host):
             raise Refusal("invalid-header", "Host must be one host with an optional port")
-        if not req.env.get("REQUEST_URI", "/").startswith(("/", "*")):
+        if not env.get("REQUEST_URI", "/").startswith(("/", "*")):
             raise Refusal("invalid-header", "the request target must be a path")
 
 
 def receipt_key(req: falcon.Request) -> str | None:
     """The idempotency key. Raises Refusal if it is not 1 to 255 visible ASCII characters."""
-    key = req.get_header("Idempotency-Key")
+    key: str | None = req.env.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not RECEIPT_KEY.fullmatch(key):
         raise Refusal("invalid-header", "Idempotency-Key must have 1 to 255 visible ASCII characters")
     return key
@@ -76,8 +85,8 @@ def receipt_key(req: falcon.Request) -> str | None:
 
 def refuse_conditions(req: falcon.Request) -> None:
     """Raises Refusal if the request has a condition that this resource would not check."""
-    for name in ("If-Match", "If-Unmodified-Since"):
-        if req.get_header(name) is not None:
+    for name, variable in _CONDITIONS:
+        if variable in req.env:
             raise Refusal(
                 "invalid-header", f"{name} is not supported here; PATCH of jobs and pools takes If-Match"
             )

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from json import JSONEncoder
 from logging.handlers import QueueHandler, QueueListener
 from queue import SimpleQueue
 from typing import Any, Final, TextIO
 
+import orjson
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
@@ -38,8 +40,11 @@ _SECRETS: Final = (
     # Also one with characters that should have been escaped.
     (re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^\s:@]*):\S*@"), rf"\1:{_HIDDEN}@"),
 )  # fmt: skip
-# What each of those has in it.
-_HINTS: Final = re.compile(r"(?i)dsp_|bearer|basic|api[_-]?key|password|secret|://")
+# What each of those has in it, in small letters.
+_HINTS: Final = ("dsp_", "bearer", "basic", "apikey", "api_key", "api-key", "password", "secret", "://")
+_NUMBERS: Final = (int, float, type(None))
+_PLAIN: Final = (int, float, str, bool, dict, list, type(None))
+_ENCODER: Final = JSONEncoder(default=repr)
 _SECRET_NAMES: Final = frozenset({"authorization", "x-api-key", "api_key", "key_text", "password", "secret"})
 
 
@@ -54,12 +59,24 @@ def redact(_logger: object, _method: str, event: Event) -> Event:
 
 def _plainly_clean(event: Event) -> bool:
     """Whether one look says that there is nothing to hide, as in almost every line."""
-    if not _SECRET_NAMES.isdisjoint(name.lower() for name in event):
-        return False
-    values = event.values()
-    if not all(isinstance(value, (str, int, float, type(None))) for value in values):
-        return False
-    return not _HINTS.search("\n".join(value for value in values if isinstance(value, str)))
+    texts: list[str] = []
+    for name, value in event.items():
+        if _names_a_secret(name):
+            return False
+        if isinstance(value, str):
+            texts.append(value)
+        elif not isinstance(value, _NUMBERS):
+            return False
+    text = "\n".join(texts)
+    if not text.isascii():
+        return False  # other letters have small ones that are not what a pattern takes for them
+    text = text.lower()
+    return not any([hint in text for hint in _HINTS])
+
+
+@lru_cache(maxsize=1_000)
+def _names_a_secret(name: str) -> bool:
+    return name.lower() in _SECRET_NAMES
 
 
 def _redacted(value: object) -> object:
@@ -85,10 +102,11 @@ class Ring:
 
     def __call__(self, _logger: object, _method: str, event: Event) -> Event:
         """Keep a line, as text and numbers only."""
-        plain = (int, float, str, bool, dict, list, type(None))
-        line = {name: each if isinstance(each, plain) else str(each) for name, each in event.items()}
+        line: dict[str, Any] = {"logger": OWN}
+        for name, each in event.items():
+            line[name] = each if isinstance(each, _PLAIN) else str(each)
         with self._lock:
-            self._lines.append({"logger": OWN, **line})
+            self._lines.append(line)
         return event
 
     def read(
@@ -113,11 +131,19 @@ def chain(*, json: bool, ring: Ring | None) -> list[Any]:
 
     Either way control characters are escaped, so that no input can forge a line.
     """
-    encoder = JSONEncoder(default=repr)
-    render: Any = structlog.processors.JSONRenderer(serializer=lambda event, **_: encoder.encode(event))
+    render: Any = _as_json
     if not json:
         render = structlog.processors.KeyValueRenderer(key_order=_KEYS_FIRST, drop_missing=True)
     return [structlog.processors.format_exc_info, redact, *([] if ring is None else [ring]), render]
+
+
+def _as_json(_logger: object, _method: str, event: Event) -> str:
+    """Processor: the line as JSON in ASCII."""
+    try:
+        text = orjson.dumps(event, default=repr)
+    except orjson.JSONEncodeError:  # a lone surrogate, say
+        return _ENCODER.encode(event)
+    return text.decode() if text.isascii() and b"\x7f" not in text else _ENCODER.encode(event)
 
 
 @contextmanager

@@ -164,25 +164,26 @@ class Observe:
     """Middleware: logs and counts every answer, by route template: ids stay out of metrics and queries out of logs."""
 
     def __init__(self, log: Log, metrics: Metrics) -> None:
-        self._log = log
+        self._log = log.bind()  # else it is bound anew for every line
         self._metrics = metrics
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
         """Write it down."""
-        seconds = time.perf_counter() - req.context.started
+        context, status = req.context, resp.status_code
+        seconds = time.perf_counter() - context.started
         method = req.method if req.method in _METHODS else "other"
         route = req.uri_template or "none"
-        self._metrics.observe(method, route, resp.status_code, seconds, req.context.problem)
+        self._metrics.observe(method, route, status, seconds, context.problem)
         self._log.info(
             "request",
             method=method,
             route=route,
-            status=resp.status_code,
+            status=status,
             ms=round(seconds * 1_000, 2),
-            client=req.context.client,
-            actor=req.context.actor,
-            request_id=req.context.request_id,
-            **({"problem": req.context.problem} if req.context.problem else {}),
+            client=context.client,
+            actor=context.actor,
+            request_id=context.request_id,
+            **({"problem": context.problem} if context.problem else {}),
         )

@@ -46,7 +46,10 @@ class Asked:
 
     def texts(self, name: str, *, chars_max: int = 255) -> tuple[str, ...]:
         """Every value of a parameter that may be repeated: whatever a record can hold can be asked for."""
-        values = tuple(self._req.get_param_as_list(name) or ())
+        given = self._req.params.get(name)
+        if given is None:
+            return ()
+        values = (given,) if isinstance(given, str) else tuple(given)
         if len(values) > _VALUES_MAX:
             raise refusal(name, f"is given more than {_VALUES_MAX} times")
         if not all(0 < len(value) <= chars_max and "\x00" not in value for value in values):

@@ -7,8 +7,12 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-_INT_MAX = 2**63 - 1
 _SUSPECT = b"\\"
+_DIGITS_MAX = 18
+"""So many digits are within 64 bits, whatever they are."""
+_BRACKETS = b"[]{}"
+_ALIKE = bytes.maketrans(b"[]123456789", b"{}000000000")
+_NO_BRACKETS = bytes(each for each in range(256) if each not in _BRACKETS)
 
 
 @frozen
@@ -22,8 +26,8 @@ def quick(text: bytes, depth_max: int) -> Quick | None:
     """The data of a JSON text; None if a strict reader has to look, which alone says what is wrong.
 
     orjson takes the last of two equal names. Where nothing is escaped each member shows one colon and each colon
-    in a text shows itself, so a name that was lost is a colon that is missed. Without escapes there is neither NUL
-    nor a lone surrogate. Of numbers beyond 64 bits orjson makes floats.
+    in a text shows itself, so a name that was lost is a colon that is missed when the data is written again.
+    Without escapes there is neither NUL nor a lone surrogate. Of numbers beyond 64 bits orjson makes floats.
     """
     if _SUSPECT in text:
         return None
@@ -31,28 +35,22 @@ def quick(text: bytes, depth_max: int) -> Quick | None:
         data = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return Quick(data) if _colons(data, depth_max) == text.count(b":") else None
+    if not _is_plain(text, depth_max) or orjson.dumps(data).count(b":") != text.count(b":"):
+        return None
+    return Quick(data)
 
 
-def _colons(data: object, depth_max: int) -> int:
-    """The colons that such data is written with; -1 if it is too deep or has numbers to be looked at."""
-    found = 0
-    left: list[tuple[object, int]] = [(data, 0)]
-    while left:
-        value, depth = left.pop()
-        kind = type(value)
-        if kind is str:
-            found += value.count(":")  # type: ignore[attr-defined]  # a text
-        elif kind is dict or kind is list:
-            if depth >= depth_max:
-                return -1
-            if kind is dict:
-                found += len(value)  # type: ignore[arg-type]  # an object
-                for name, inner in value.items():  # type: ignore[attr-defined]
-                    found += name.count(":")
-                    left.append((inner, depth + 1))
-            else:
-                left += [(inner, depth + 1) for inner in value]  # type: ignore[attr-defined]
-        elif (kind is int or kind is float) and not -_INT_MAX <= value <= _INT_MAX:  # type: ignore[operator]
-            return -1
-    return found
+def _is_plain(text: bytes, depth_max: int) -> bool:
+    """Whether JSON without escapes is flat enough, and none of its numbers is to be looked at.
+
+    What is said of all of it at once costs a tenth of a walk through the data.
+    """
+    bones = b"".join(text.split(b'"')[::2]).translate(_ALIKE)  # the texts are left out
+    if b"0e" in bones or b"0E" in bones or b"0" * (_DIGITS_MAX + 1) in bones:
+        return False
+    left = bones.translate(None, _NO_BRACKETS)
+    for _ in range(depth_max):
+        if not left:
+            break
+        left = left.replace(b"{}", b"")
+    return not left

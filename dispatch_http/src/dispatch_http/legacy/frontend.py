@@ -83,7 +83,7 @@ class FleetAuth:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, object]
     ) -> None:
         """Sets ``req.context.actor``, and ``fleet_only`` if the key is one of the fleet's. Raises Refusal."""
-        text = req.get_header("X-API-Key")
+        text: str | None = req.env.get("HTTP_X_API_KEY")
         if text is not None and (req.method, req.uri_template) in self._doors:
             key = matching(self._keys, text)
             if key is not None and req.get_header("Authorization") is None:
@@ -91,6 +91,7 @@ class FleetAuth:
                     actor=f"fleet:{key.name}",
                     scopes=(Scope.SUBMITTER, Scope.ENGINE),
                     address=req.context.client,
+                    request_id=req.context.request_id,
                 )
                 req.context.caller, req.context.actor = caller, caller.actor
                 req.context.fleet_only = True
