@@ -36,7 +36,7 @@ def _wrong(message: str) -> _WrongError:
 
 def _plain(kind: type) -> Any:
     def hook(value: object, target: type) -> object:
-        if issubclass(target, Enum):  # cattrs takes a StrEnum for a str
+        if target is not kind and issubclass(target, Enum):  # cattrs takes a StrEnum for a str
             return _enum(value, target)
         if kind is int and isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -71,12 +71,14 @@ def _facts(value: object, kind: Any) -> object:
     return facts
 
 
-def _annotated(converter: Converter) -> Any:
-    def hook(value: object, kind: Any) -> object:
-        inner = get_args(kind)[0]
-        if value is None and type(None) in get_args(inner):
+def _annotated(kind: Any, converter: Converter) -> Any:
+    inner = get_args(kind)[0]
+    nullable, structured = type(None) in get_args(inner), converter.get_structure_hook(inner)
+
+    def hook(value: object, _: object) -> object:
+        if value is None and nullable:
             return None
-        built = converter.structure(value, inner)
+        built = structured(value, inner)
         if found := problems_as(kind, built):
             raise _WrongError(*found)
         return built
@@ -84,25 +86,27 @@ def _annotated(converter: Converter) -> Any:
     return hook
 
 
-def _optional(converter: Converter) -> Any:
+def _optional(kind: Any, converter: Converter) -> Any:
     """``X | None`` and ``X | Unset``: None where allowed, else what X says (its words, not the union's)."""
+    options = get_args(kind)
+    nullable = type(None) in options
+    wanted = next(option for option in options if option not in (type(None), Unset))
+    structured = converter.get_structure_hook(wanted)
 
-    def hook(value: object, kind: Any) -> object:
-        options = get_args(kind)
-        if value is None and type(None) in options:
-            return None
-        wanted = next(option for option in options if option not in (type(None), Unset))
-        return converter.structure(value, wanted)
+    def hook(value: object, _: object) -> object:
+        return None if value is None and nullable else structured(value, wanted)
 
     return hook
 
 
-def _items(converter: Converter) -> Any:
-    def hook(value: object, kind: Any) -> tuple[object, ...]:
+def _items(kind: Any, converter: Converter) -> Any:
+    items: Any = list[get_args(kind)[0]]  # type: ignore[misc]  # a type made at run time
+    structured = converter.get_structure_hook(items)
+
+    def hook(value: object, _: object) -> tuple[object, ...]:
         if not isinstance(value, (list, tuple)):
             raise _wrong("must be a list")
-        items: Any = list[get_args(kind)[0]]  # type: ignore[misc]  # a type made at run time
-        return tuple(converter.structure(list(value), items))
+        return tuple(structured(list(value), items))
 
     return hook
 
@@ -119,42 +123,53 @@ def _is_choice(kind: Any) -> bool:
     return get_origin(kind) in (Union, types.UnionType)
 
 
-def _converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind in (int, float, str, bool):
-        converter.register_structure_hook(kind, _plain(kind))
-    converter.register_structure_hook_func(
-        lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
+
+
+def _class(kind: Any, converter: Converter) -> Any:
+    built = make_dict_structure_fn(
+        kind, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=converter.detailed_validation
     )
-    converter.register_structure_hook_func(attrs.has, _class(converter))
-    converter.register_structure_hook_func(_is_tuple, _items(converter))
-    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _object)
-    converter.register_structure_hook_func(_is_choice, _optional(converter))
-    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, FactValue], _facts)
-    converter.register_structure_hook_func(_is_annotated, _annotated(converter))
-    return converter
 
-
-def _class(converter: Converter) -> Any:
-    built: dict[type, Any] = {}
-
-    def hook(value: object, kind: type) -> object:
+    def hook(value: object, _: object) -> object:
         if not isinstance(value, Mapping):
             raise _wrong("must be an object")
-        if kind not in built:
-            built[kind] = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
-        return built[kind](value, kind)
+        return built(value, kind)
 
     return hook
 
 
-_CONVERTER = _converter()
+def _converter(*, telling: bool) -> Converter:
+    """What makes values of JSON data; only a ``telling`` one says everything that is wrong, and where."""
+    converter = Converter(forbid_extra_keys=True, detailed_validation=telling)
+    for kind in (int, float, str, bool):
+        converter.register_structure_hook(kind, _plain(kind))
+    # These are asked when a class is met first, not for each value; of two that fit, the later one counts.
+    converter.register_structure_hook_factory(attrs.has, _class)
+    converter.register_structure_hook_factory(_is_tuple, _items)
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _object)
+    converter.register_structure_hook_factory(_is_choice, _optional)
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, FactValue], _facts)
+    converter.register_structure_hook_factory(_is_annotated, _annotated)
+    converter.register_structure_hook_func(_is_enum, _enum)
+    return converter
+
+
+_QUICK, _TELLING = _converter(telling=False), _converter(telling=True)
 
 
 def parse(kind: type[T], data: object, path: str = "") -> T:
-    """A value of an attrs class from JSON data. Raises InvalidCommandError naming every field."""
+    """A value of an attrs class from JSON data. Raises InvalidCommandError naming every field.
+
+    Both converters have the same hooks, so they accept the same; data that is fine, as most is, is read by the quick one.
+    """
     try:
-        return _CONVERTER.structure(data, kind)
+        return _QUICK.structure(data, kind)
+    except Exception:  # noqa: BLE001, S110  # whatever it was, it is met and told once more
+        pass
+    try:
+        return _TELLING.structure(data, kind)
     except Exception as error:  # noqa: BLE001  # cattrs groups them; what is not ours is raised again
         raise InvalidCommandError(list(_problems(error, path, kind))) from None
 
