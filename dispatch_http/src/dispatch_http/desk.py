@@ -9,7 +9,7 @@ import falcon
 from attrs import Factory, evolve, field, frozen
 
 from dispatch_core import Context, Dispatcher, Job
-from dispatch_core.forms import Form, job_form, only
+from dispatch_core.forms import Form, job_form
 from dispatch_http.admission import Gate
 from dispatch_http.backing_up import Backups
 from dispatch_http.body import read_json
@@ -60,7 +60,7 @@ class Desk:
 
     def job_form(self, job: Job, fields: Sequence[str] = ()) -> Form:
         """A job as this server shows it, or these fields of it."""
-        return only(job_form(job, attempts_cap=self.dispatcher.settings.attempts_cap), fields)
+        return job_form(job, attempts_cap=self.dispatcher.settings.attempts_cap, fields=fields)
 
     def body(self, req: falcon.Request, *, clean: bool = True) -> Any:
         """The JSON body, ``{}`` if there is none. Raises Refusal."""

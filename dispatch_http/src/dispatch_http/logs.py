@@ -71,7 +71,7 @@ def _plainly_clean(event: Event) -> bool:
     if not text.isascii():
         return False  # other letters have small ones that are not what a pattern takes for them
     text = text.lower()
-    return not any([hint in text for hint in _HINTS])
+    return not any(hint in text for hint in _HINTS)
 
 
 @lru_cache(maxsize=1_000)

@@ -5,8 +5,10 @@ Instants are RFC 3339 text in UTC; spans are seconds; sizes say their unit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -33,7 +35,16 @@ MERGEABLE = ("retry", "timeouts", "size", "deadline", "parameters")
 
 def instant(us: int | None) -> str | None:
     """RFC 3339 text of an instant, microseconds kept."""
-    return None if us is None else to_datetime(us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if us is None:
+        return None
+    second, rest = divmod(us, SECOND_US)
+    return f"{_to_the_second(second)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _to_the_second(second: int) -> str:
+    """The text of a second; what happens now has the same one many times."""
+    return to_datetime(second * SECOND_US).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def seconds(us: int | None) -> float | None:
@@ -168,53 +179,58 @@ def key_form(key: Key) -> Form:
     }
 
 
-def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX) -> Form:
-    """Everything there is to say of a job; ``attempts_cap`` is that of the dispatcher's settings."""
+def job_form(job: Job, *, attempts_cap: int = ATTEMPTS_MAX, fields: Sequence[str] = ()) -> Form:
+    """Everything there is to say of a job, or these fields; ``attempts_cap`` is that of the dispatcher's settings."""
+    if fields:
+        return {name: _OF_JOB[name](job, job.spec, attempts_cap) for name in fields}
     spec = job.spec
-    return {
-        "id": job.id,
-        "tenant": job.tenant,
-        "kind": spec.kind,
-        "state": job.state.value,
-        "priority": spec.priority,
-        "parameters": spec.parameters,
-        "size": size_form(spec.size),
-        "requirements": list(spec.requirements),
-        "ladder": [to_plain(each) for each in spec.ladder],
-        "step": job.step,
-        "asked": None if job.asked is None else _wish_form(job.asked),
-        "falls_back_at": instant(job.fall_at_us),
-        "pool": spec.pool,
-        "account": spec.account,
-        "campaign": spec.campaign,
-        "mode": spec.mode,
-        "deadline": None if spec.deadline is None else deadline_form(spec.deadline),
-        "deadline_missed": job.deadline_missed,
-        "limits": [_all(each) for each in spec.limits],
-        "retry": _all(spec.retry),
-        "max_attempts_effective": min(spec.retry.max_attempts, attempts_cap),
-        "timeouts": _all(spec.timeouts),
-        "note": spec.note,
-        "version": job.version,
-        "generation": job.generation,
-        "attempts_used": job.attempts_used,
-        "live_attempt": job.live_attempt,
-        "engine_id": job.engine_id,
-        "hold": None if job.held is None else {"reason": job.held},
-        "pin": None if job.pin is None else _pin_form(job),
-        "cancel_requested": job.cancel_asked,
-        "cancel_reason": job.cancel_reason,
-        "not_before": instant(spec.not_before_us),
-        "retry_at": instant(job.retry_at_us),
-        "next_timer_at": instant(job.due_us),
-        "created_at": instant(job.created_us),
-        "updated_at": instant(job.updated_us),
-        "ended_at": instant(job.ended_us),
-        "deleted_at": instant(job.deleted_us),
-        "result": job.result,
-        "error": error_form(job.error),
-        "failed_on": [_all(each) for each in job.failed_on],
-    }
+    return {name: told(job, spec, attempts_cap) for name, told in _OF_JOB.items()}
+
+
+_OF_JOB: Mapping[str, Callable[[Job, JobSpec, int], Any]] = {
+    "id": lambda job, _spec, _cap: job.id,
+    "tenant": lambda job, _spec, _cap: job.tenant,
+    "kind": lambda _job, spec, _cap: spec.kind,
+    "state": lambda job, _spec, _cap: job.state.value,
+    "priority": lambda _job, spec, _cap: spec.priority,
+    "parameters": lambda _job, spec, _cap: spec.parameters,
+    "size": lambda _job, spec, _cap: size_form(spec.size),
+    "requirements": lambda _job, spec, _cap: list(spec.requirements),
+    "ladder": lambda _job, spec, _cap: [to_plain(each) for each in spec.ladder],
+    "step": lambda job, _spec, _cap: job.step,
+    "asked": lambda job, _spec, _cap: None if job.asked is None else _wish_form(job.asked),
+    "falls_back_at": lambda job, _spec, _cap: instant(job.fall_at_us),
+    "pool": lambda _job, spec, _cap: spec.pool,
+    "account": lambda _job, spec, _cap: spec.account,
+    "campaign": lambda _job, spec, _cap: spec.campaign,
+    "mode": lambda _job, spec, _cap: spec.mode,
+    "deadline": lambda _job, spec, _cap: None if spec.deadline is None else deadline_form(spec.deadline),
+    "deadline_missed": lambda job, _spec, _cap: job.deadline_missed,
+    "limits": lambda _job, spec, _cap: [_all(each) for each in spec.limits],
+    "retry": lambda _job, spec, _cap: _all(spec.retry),
+    "max_attempts_effective": lambda _job, spec, cap: min(spec.retry.max_attempts, cap),
+    "timeouts": lambda _job, spec, _cap: _all(spec.timeouts),
+    "note": lambda _job, spec, _cap: spec.note,
+    "version": lambda job, _spec, _cap: job.version,
+    "generation": lambda job, _spec, _cap: job.generation,
+    "attempts_used": lambda job, _spec, _cap: job.attempts_used,
+    "live_attempt": lambda job, _spec, _cap: job.live_attempt,
+    "engine_id": lambda job, _spec, _cap: job.engine_id,
+    "hold": lambda job, _spec, _cap: None if job.held is None else {"reason": job.held},
+    "pin": lambda job, _spec, _cap: None if job.pin is None else _pin_form(job),
+    "cancel_requested": lambda job, _spec, _cap: job.cancel_asked,
+    "cancel_reason": lambda job, _spec, _cap: job.cancel_reason,
+    "not_before": lambda _job, spec, _cap: instant(spec.not_before_us),
+    "retry_at": lambda job, _spec, _cap: instant(job.retry_at_us),
+    "next_timer_at": lambda job, _spec, _cap: instant(job.due_us),
+    "created_at": lambda job, _spec, _cap: instant(job.created_us),
+    "updated_at": lambda job, _spec, _cap: instant(job.updated_us),
+    "ended_at": lambda job, _spec, _cap: instant(job.ended_us),
+    "deleted_at": lambda job, _spec, _cap: instant(job.deleted_us),
+    "result": lambda job, _spec, _cap: job.result,
+    "error": lambda job, _spec, _cap: error_form(job.error),
+    "failed_on": lambda job, _spec, _cap: [_all(each) for each in job.failed_on],
+}
 
 
 def deadline_form(deadline: Deadline) -> Form:
@@ -227,7 +243,16 @@ def _wish_form(wish: Wish) -> Form:
 
 
 def _all(value: object) -> Form:
-    return {name: getattr(value, name) for name in value.__slots__ if not name.startswith("_")}  # type: ignore[attr-defined]  # attrs slots
+    names, values = _parts_of(type(value))
+    return dict(zip(names, values(value), strict=True))
+
+
+@cache
+def _parts_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+    """The names of what a class of slots holds, and what takes that out of a value."""
+    names = tuple(name for name in kind.__slots__ if not name.startswith("_"))  # type: ignore[attr-defined]  # attrs slots
+    take = attrgetter(*names)
+    return names, take if len(names) > 1 else lambda value: (take(value),)
 
 
 def _pin_form(job: Job) -> Form:
