@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -16,8 +17,10 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
+from waitress.wasyncore import readwrite
 
 from dispatch_http.answers import LINES_TYPE
+from dispatch_http.interests import IN, OUT, flags_of, interests
 from dispatch_http.problems import MEDIA_TYPE, Problem
 
 # Repeated, each of these could be read in two ways by two servers in a row.
@@ -33,17 +36,23 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no 
     def parse_header(self, header_plus: bytes) -> None:
         """Check the names of the headers, then let waitress parse them. Raises ParsingError."""
         lines = header_plus.split(b"\r\n")[1:]
-        names = Counter(line.partition(b":")[0].lower() for line in lines if line[:1] not in (b" ", b"\t"))
-        for name in _ONCE:
-            if names[name] > 1:
-                raise ParsingError(f"{name.decode()} is given more than once")
-        if names[b"content-length"] and names[b"transfer-encoding"]:
+        names = [line.partition(b":")[0].lower() for line in lines if line[:1] not in (b" ", b"\t")]
+        if len(set(names)) < len(names):
+            _refuse_repeated(names)
+        if b"content-length" in names and b"transfer-encoding" in names:
             raise ParsingError("content-length and transfer-encoding exclude each other")
         super().parse_header(header_plus)
         said = self.headers.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if said == LINES_TYPE and (self.command, self.path) == ("POST", "/jobs"):
             # Read line by line, from a file if there are many: a body of lines has a limit of its own.
             self.adj = self.adj.for_lines
+
+
+def _refuse_repeated(names: Iterable[bytes]) -> None:
+    counts = Counter(names)
+    for name in _ONCE:
+        if counts[name] > 1:
+            raise ParsingError(f"{name.decode()} is given more than once")
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
@@ -125,12 +134,65 @@ class RequestTimeout(BadRequest):  # type: ignore[misc]  # waitress has no types
 
 
 class StrictChannel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """A connection with the three changes above, and a deadline for each request it receives."""
+    """A connection with the three changes above, and a deadline for each request it receives.
+
+    Whoever changes what it waits for calls ``arm``: the loop after an event, a worker when its answer is sent or
+    cannot be sent at once.
+    """
 
     parser_class = StrictParser
     task_class = PoliteTask
     error_task_class = ProblemTask
     receiving_since: float | None = None
+    _fileno: int | None
+    total_outbufs_len: int
+
+    def __init__(self, server: StrictServer, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002  # waitress says so
+        self._arming = threading.Lock()
+        super().__init__(server, sock, addr, adj, map=map)
+        self.arm()
+
+    def arm(self) -> None:
+        """Have the loop told when what this connection waits for now is there. From any thread."""
+        interests = self.server.interests
+        if interests is None:
+            self.server.trigger.pull_trigger()
+            return
+        with self._arming:  # else one thread's older view could come after another's newer one
+            flags = flags_of(self)
+            if flags and self._fileno is not None:
+                interests.wait_for(self._fileno, flags)
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress says so
+        """Be waited for no more: the number of the socket will soon be another's."""
+        with self._arming:
+            if self.server.interests is not None and self._fileno is not None:
+                self.server.interests.forget(self._fileno)
+            super().del_channel(map)
+
+    def told(self, flags: int) -> None:
+        """An event: of what it waits for now, or the end. Loop thread only."""
+        wanted = flags_of(self)
+        if wanted:
+            readwrite(self, flags & (wanted | ~(IN | OUT)))
+            self.arm()
+
+    def service(self) -> None:
+        """Answer a request, then wait for the next."""
+        super().service()
+        self.arm()
+
+    def write_soon(self, data: Any) -> Any:
+        """Send, now or when there is room."""
+        written = super().write_soon(data)
+        if self.total_outbufs_len:
+            self.arm()
+        return written
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        if self.total_outbufs_len > self.adj.outbuf_high_watermark:
+            self.arm()  # this may wait until the loop has sent some of it
+        super()._flush_outbufs_below_high_watermark()
 
     def received(self, data: bytes) -> Any:
         """Note when a request begins to arrive; its end, not its latest byte, has to come in time."""
@@ -179,6 +241,7 @@ class StrictServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no type
         threads = ThreadedTaskDispatcher()
         threads.set_thread_count(adjustments.threads)
         self.receive_s = receive_s
+        self.interests = interests()
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
             app,
@@ -190,8 +253,37 @@ class StrictServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no type
             sockinfo=place,
         )
 
+    def pull_trigger(self) -> None:
+        """What waitress does when a connection has changed. Here it was armed by whoever changed it."""
+        if self.interests is None:
+            super().pull_trigger()
+
+    def run(self) -> None:
+        """Wait for news and see to it until every socket is closed."""
+        if self.interests is None:
+            super().run()
+            return
+        self.interests.wait_for(self.trigger.socket.fileno(), IN, once=False)
+        accepting = False
+        while self._map:
+            if accepting is not bool(self.readable()) and self._fileno is not None:
+                accepting = not accepting
+                self.interests.wait_for(self._fileno, IN if accepting else 0, once=False)
+            for fileno, flags in self.interests.news(self.adj.asyncore_loop_timeout):
+                self._tell(fileno, flags)
+        self.interests.close()
+
+    def _tell(self, fileno: int, flags: int) -> None:
+        found = self._map.get(fileno)
+        if isinstance(found, StrictChannel):
+            found.told(flags)
+        elif found is not None:
+            readwrite(found, flags)
+
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and give up on requests that do not end."""
         super().maintenance(now)
         for channel in list(self.active_channels.values()):
             channel.give_up(self.receive_s)
+            if channel.will_close:
+                channel.arm()

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ Log = structlog.typing.FilteringBoundLogger
 Event = MutableMapping[str, Any]
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 LINES_MAX: Final = 2_000
+_GATHER_S: Final = 0.01
+_TOGETHER_MAX: Final = 1_000
+_NOTHING: Final = object()
 OWN: Final = "dispatch_http"
 _KEYS_FIRST: Final = ["timestamp", "level", "event"]
 # What these say at "info" is of no use to who runs the server.
@@ -202,16 +206,44 @@ class _Queued:
 
 
 class _Listener(QueueListener):
-    """Writes records as any listener, and finished lines as they are."""
+    """Writes records as any listener, and finished lines as they are, those of a hundredth of a second together.
+
+    To wake for each line of a busy server, and write it by itself, cost as much as half a request.
+    """
+
+    def __init__(self, waiting: SimpleQueue[Any], handler: _Lines) -> None:
+        super().__init__(waiting, handler)
+        self._waiting = waiting
 
     def handle(self, record: Any) -> None:
-        """Write one."""
+        """Write one, and the lines that follow it."""
         if not isinstance(record, str):
             super().handle(record)
             return
+        if self._waiting.empty():
+            time.sleep(_GATHER_S)
+        lines, other = self._lines_after(record)
         for handler in self.handlers:
             assert isinstance(handler, _Lines)
-            handler.write_line(record)
+            handler.write_lines(lines)
+        if other is not _NOTHING:
+            self._pass_on(other)
+
+    def _lines_after(self, first: str) -> tuple[list[str], Any]:
+        """The lines that wait already, up to the first thing that is none, and that."""
+        lines = [first]
+        while len(lines) < _TOGETHER_MAX and not self._waiting.empty():
+            found = self.dequeue(False)  # nobody else takes from it
+            if not isinstance(found, str):
+                return lines, found
+            lines.append(found)
+        return lines, _NOTHING
+
+    def _pass_on(self, other: Any) -> None:
+        if isinstance(other, logging.LogRecord):
+            super().handle(other)
+        else:  # the word to stop, behind which nothing comes
+            self.queue.put_nowait(other)
 
 
 class _Lines(logging.StreamHandler[TextIO]):
@@ -221,10 +253,10 @@ class _Lines(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self._waiting = lines
 
-    def write_line(self, line: str) -> None:
-        """Write a finished line. A stream that fails costs the line, not the server."""
+    def write_lines(self, lines: list[str]) -> None:
+        """Write finished lines. A stream that fails costs the lines, not the server."""
         with suppress(OSError, ValueError):
-            self.stream.write(line + self.terminator)
+            self.stream.write(self.terminator.join([*lines, ""]))
             self.flush()
 
     def flush(self) -> None:
