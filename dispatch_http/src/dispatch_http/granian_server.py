@@ -27,6 +27,7 @@ from dispatch_core import Dispatcher
 from dispatch_http.admission import WsgiApp, counted
 from dispatch_http.app import DispatchApp
 from dispatch_http.listening import allow_descriptors, bind
+from dispatch_http.process import made_to_serve
 from dispatch_http.settings import HttpSettings, SettingsError, refuse_open_door
 from dispatch_http.signals import hear, outlive_the_terminal
 from dispatch_http.ticking import Ticking
@@ -209,6 +210,7 @@ def _load(opening: Opening, settings: HttpSettings, line: Connection) -> WsgiApp
     ).start()
     ticking.start()
     opened.app.log.info("listening", server="granian", tls=settings.tls_cert is not None)
+    made_to_serve()
     line.send("open")
     return counted(opened.app, opened.app.gate)
 

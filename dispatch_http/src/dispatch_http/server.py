@@ -17,6 +17,7 @@ from dispatch_http.admission import counted
 from dispatch_http.app import DispatchApp
 from dispatch_http.framing import StrictServer
 from dispatch_http.listening import allow_descriptors, bind, refuse_newcomers
+from dispatch_http.process import made_to_serve
 from dispatch_http.settings import HttpSettings, refuse_open_door
 from dispatch_http.signals import hear, heard, outlive_the_terminal, restore
 from dispatch_http.ticking import Ticking
@@ -138,6 +139,7 @@ class Server:
         former = hear(asked, again=lambda number: os._exit(128 + number)) | outlive_the_terminal()
         try:
             self.start()
+            made_to_serve()
             if announce is not None:
                 announce(self.url)
             heard(asked)
