@@ -25,6 +25,7 @@ SECRETS = {
     "database": "postgresql://dispatch:hunter2222@db.example.org/jobs",
     "nested": {"list": [f"Bearer {KEY}"]},
     "password": "hunter2222",
+    "letters that small ones stand for": "PAſSWORD=hunter2222",
 }
 
 

@@ -46,6 +46,11 @@ TEXTS = (
 @example(text="\ufeff{}")
 @example(text='"\x7f"')
 @example(text="-0")
+@example(text='{"}":{"}":{"}":{"}":{"}":{"}":1,"{":0},"{":0},"{":0},"{":0},"{":0},"{":0}')
+@example(text="999999999999999999")
+@example(text="9999999999999999999")
+@example(text="1E5")
+@example(text='{"a":"1e5","b":"[[[[[["}')
 def test_what_the_quick_reader_takes_the_strict_one_takes(text: str) -> None:
     """The same data of the same types, and the strict one has nothing to say of it."""
     raw = text.encode("utf-8", "surrogatepass")

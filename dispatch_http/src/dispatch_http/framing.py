@@ -15,11 +15,12 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest
 from waitress.wasyncore import readwrite
 
 from dispatch_http.answers import LINES_TYPE
+from dispatch_http.crew import Crew
 from dispatch_http.interests import IN, OUT, flags_of, interests
 from dispatch_http.problems import MEDIA_TYPE, Problem
 
@@ -238,8 +239,6 @@ class StrictServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no type
         adjustments = Adjustments(sockets=[listener], **options)
         adjustments.for_lines = copy(adjustments)
         adjustments.for_lines.max_request_body_size = lines_bytes_max
-        threads = ThreadedTaskDispatcher()
-        threads.set_thread_count(adjustments.threads)
         self.receive_s = receive_s
         self.interests = interests()
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
@@ -247,7 +246,7 @@ class StrictServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no type
             app,
             sockets,
             _sock=listener,
-            dispatcher=threads,
+            dispatcher=Crew(adjustments.threads),
             adj=adjustments,
             bind_socket=False,
             sockinfo=place,

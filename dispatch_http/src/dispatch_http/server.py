@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -154,8 +153,6 @@ class Server:
 
 
 def _waitress(app: Any, settings: HttpSettings, listener: Any, sockets: dict[int, Any]) -> StrictServer:
-    # Half a task queue is no news here: long-polls come in herds, and each line would be one of thousands.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     return StrictServer(
         app,
         listener,

@@ -248,9 +248,9 @@ def _all(value: object) -> Form:
 
 
 @cache
-def _parts_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+def _parts_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
     """The names of what a class of slots holds, and what takes that out of a value."""
-    names = tuple(name for name in kind.__slots__ if not name.startswith("_"))  # type: ignore[attr-defined]  # attrs slots
+    names = tuple(name for name in kind.__slots__ if not name.startswith("_"))
     take = attrgetter(*names)
     return names, take if len(names) > 1 else lambda value: (take(value),)
 

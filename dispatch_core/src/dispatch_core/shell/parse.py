@@ -129,7 +129,10 @@ def _is_enum(kind: Any) -> bool:
 
 def _class(kind: Any, converter: Converter) -> Any:
     built = make_dict_structure_fn(
-        kind, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=converter.detailed_validation
+        kind,
+        converter,
+        _cattrs_forbid_extra_keys=True,
+        _cattrs_detailed_validation=converter.detailed_validation,
     )
 
     def hook(value: object, _: object) -> object:
