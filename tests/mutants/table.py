@@ -207,7 +207,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant("ready while time stands still", "dispatch_http/resources/system.py",
            "        self.desk.heart.check()\n", "", (SYSTEM,)),
     Mutant("requests are logged without their callers", "dispatch_http/observing.py",
-           "client=req.context.client,", "", (LOGS,)),
+           "client=context.client,", "", (LOGS,)),
     Mutant("the oldest lines of the log", "dispatch_http/logs.py", "return found[-limit:]", "return found[:limit]", (LOGS,)),
     Mutant("secrets stay in the ring", "dispatch_http/logs.py",
            "redact, *([] if ring is None else [ring]), render]", "*([] if ring is None else [ring]), redact, render]", (LOGS,)),

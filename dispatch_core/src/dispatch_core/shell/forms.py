@@ -243,12 +243,13 @@ def _wish_form(wish: Wish) -> Form:
 
 
 def _all(value: object) -> Form:
-    names, values = _parts_of(type(value))
+    kind: Any = type(value)
+    names, values = _parts_of(kind)
     return dict(zip(names, values(value), strict=True))
 
 
 @cache
-def _parts_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+def _parts_of(kind: Any) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
     """The names of what a class of slots holds, and what takes that out of a value."""
     names = tuple(name for name in kind.__slots__ if not name.startswith("_"))
     take = attrgetter(*names)
