@@ -27,8 +27,9 @@ SUITES = {
     "commit": "benchmarks.commit",
     "explain": "benchmarks.explain",
     "profile": "benchmarks.profile",
+    "edge": "benchmarks.http.edge",
 }
-NO_GOALS = {"commit", "explain", "profile"}
+NO_GOALS = {"commit", "explain", "profile", "edge"}
 """Left out of a quick run unless they are named."""
 SCHEDULING = "scheduling"
 
