@@ -1,15 +1,26 @@
 """The source of the three members, read as text and as syntax trees."""
 
+from __future__ import annotations
+
 import ast
 import subprocess
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 
 from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMBERS = ("dispatch_core", "dispatch_http", "dispatch_cli")
+
+
+@frozen
+class Seen:
+    """What one look at a syntax tree tells."""
+
+    docstring: str
+    functions: Sequence[tuple[str, int]]
+    imports: Sequence[tuple[int, str]]
 
 
 @frozen(slots=False)
@@ -23,8 +34,9 @@ class Module:
     def text(self) -> str:
         return self.path.read_text(encoding="utf-8")
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
+        """Parsed anew each time: the trees of all modules are a million objects, which nobody should carry about."""
         return ast.parse(self.text, filename=str(self.path))
 
     @property
@@ -35,29 +47,50 @@ class Module:
     def lines(self) -> int:
         return len(self.text.splitlines())
 
-    def functions(self) -> Iterator[tuple[str, int]]:
-        """Every function with its place and its length in lines: decorators and docstring not counted."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{self.where}:{node.lineno} {node.name}", _length(node)
+    @property
+    def docstring(self) -> str:
+        return self._seen.docstring
 
-    def imports(self) -> Iterator[tuple[int, str]]:
+    def functions(self) -> Sequence[tuple[str, int]]:
+        """Every function with its place and its length in lines: decorators and docstring not counted."""
+        return self._seen.functions
+
+    def imports(self) -> Sequence[tuple[int, str]]:
         """Every module named by an import, wherever it stands, with its line."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from ((node.lineno, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                yield node.lineno, node.module or ""
+        return self._seen.imports
+
+    @cached_property
+    def _seen(self) -> Seen:
+        tree = self.tree
+        return Seen(ast.get_docstring(tree) or "", [*_functions(self.where, tree)], [*_imports(tree)])
+
+
+def _functions(where: str, tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{where}:{node.lineno} {node.name}", _length(node)
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or ""
 
 
 def modules(*members: str) -> list[Module]:
     """The modules of the named members, of all three if none is named."""
+    return [module for member in members or MEMBERS for module in _modules(member)]
+
+
+@cache
+def _modules(member: str) -> Sequence[Module]:
+    base = ROOT / member / "src"
     found = []
-    for member in members or MEMBERS:
-        base = ROOT / member / "src"
-        for path in sorted((base / member).rglob("*.py")):
-            parts = path.relative_to(base).with_suffix("").parts
-            found.append(Module(".".join(parts).removesuffix(".__init__"), path))
+    for path in sorted((base / member).rglob("*.py")):
+        parts = path.relative_to(base).with_suffix("").parts
+        found.append(Module(".".join(parts).removesuffix(".__init__"), path))
     return found
 
 

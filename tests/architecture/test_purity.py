@@ -66,9 +66,8 @@ def test_the_pure_rooms_are_looked_at() -> None:
     assert rooms == {room for room in PURE_ROOMS for module in PURE if in_room(module, room)}
 
 
-@pytest.mark.parametrize("module", PURE, ids=lambda module: module.name)
-def test_pure_rooms_stay_pure(module: Module) -> None:
-    assert not [*impure_imports(module), *impure_calls(module)]
+def test_pure_rooms_stay_pure() -> None:
+    assert not [each for module in PURE for each in (*impure_imports(module), *impure_calls(module))]
 
 
 @pytest.mark.parametrize(
@@ -89,5 +88,5 @@ def test_an_impure_call_would_be_seen(code: str) -> None:
 def pretend(code: str) -> Module:
     """A kernel module with this code."""
     module = Module("dispatch_core.kernel.pretended", ROOT / "pretended.py")
-    vars(module)["tree"] = ast.parse(code)
+    vars(module)["text"] = code
     return module

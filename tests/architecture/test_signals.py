@@ -12,7 +12,7 @@ MAY_INSTALL = {
 
 def installs(module: Module) -> bool:
     """Whether a module says what happens at a signal."""
-    return any(
+    return "signal" in module.text and any(
         isinstance(node, ast.Attribute) and ast.unparse(node) in {"signal.signal", "signal.sigaction"}
         for node in ast.walk(module.tree)
     )
