@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def postgres(settings: Mapping[str, str] = FAST, *, own: bool = False) -> Iterat
         return
     folder = Path(tempfile.mkdtemp(prefix="dispatch-pg-", dir="/tmp"))  # another user must reach it
     try:
-        programs = programs_for(folder)
+        programs = programs_of()
         server = Postgres(folder, programs, {**BASE, **settings}, port=free_port())
         give(folder)
         run(programs, "initdb", "-D", str(folder / "data"), *INITDB)
@@ -206,19 +207,23 @@ def postgres(settings: Mapping[str, str] = FAST, *, own: bool = False) -> Iterat
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def programs_for(folder: Path) -> Path:
-    """Where the server's programs are. Root may not run them: then copies, for an ordinary user to read."""
+@cache
+def programs_of() -> Path:
+    """Where the servers' programs are. Root may not run them: then copies, for an ordinary user to read."""
     spec = importlib.util.find_spec(PACKAGE)
     assert spec is not None, f"{PACKAGE} is part of the test environment"
     assert spec.submodule_search_locations
     package = Path(spec.submodule_search_locations[0])
     if os.getuid():
         return package / "pginstall18" / "bin"
-    there = folder / "programs" / PACKAGE
+    folder = Path(tempfile.mkdtemp(prefix="dispatch-pg-programs-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    there = folder / PACKAGE
     shutil.copytree(package / "pginstall18", there / "pginstall18", symlinks=True)
     libraries = package.with_name(f"{PACKAGE}.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, there.with_name(libraries.name), symlinks=True)
+    give(folder)
     return there / "pginstall18" / "bin"
 
 
