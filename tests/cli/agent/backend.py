@@ -26,8 +26,28 @@ QUICK = Settings(
 """A lease of 2 s, so that a rescue can be waited for."""
 
 
-SLOW: dict[str, Any] = {"codec": "hevc", "preset": "slower"}
-"""Parameters that keep an encoder busy for as long as a test needs it."""
+SLOW: dict[str, Any] = {"codec": "h264", "preset": "superfast"}
+"""Parameters that keep an encoder at work for as long as a clip plays (see ``paced``)."""
+A_WHILE: dict[str, Any] = {"codec": "h264", "preset": "slow"}
+"""Parameters with which the long clip takes some seconds, as fast as the machine can."""
+
+
+def paced(ffmpeg: Path, folder: Path) -> Path:
+    """A program that is this ffmpeg, but reads its input no faster than it plays where a job is to take time.
+
+    A real encoder at work, and no processor kept busy only for time to pass.
+    """
+    program = folder / "ffmpeg"
+    program.write_text(
+        f"""#!/bin/sh
+case " $* " in
+*" -preset superfast "*) exec '{ffmpeg}' -readrate 1 "$@" ;;
+*) exec '{ffmpeg}' "$@" ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    return program
 
 
 class Backend:

@@ -22,7 +22,7 @@ from dispatch_cli.agent.runners import TranscodeRunner
 from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.media import make_clip
 from dispatch_cli.servers import Servers
-from tests.cli.agent.backend import Backend, descendants
+from tests.cli.agent.backend import Backend, descendants, paced
 
 PROGRAM = [sys.executable, "-c", "from dispatch_cli.main import main; main()"]
 
@@ -37,10 +37,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty seconds of 320x180: with a slow preset more than enough to be interrupted."""
+    """Forty seconds of 320x180: played, more than enough to be interrupted."""
     path = tmp_path_factory.mktemp("clips") / "long.mp4"
     make_clip(path, 40, width=320, height=180, audio=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def ffmpeg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ffmpeg of the agents: a real one, which takes its time where a test says so."""
+    return paced(locate(), tmp_path_factory.mktemp("ffmpeg"))
 
 
 @pytest.fixture
@@ -89,9 +95,8 @@ StartAgent = Callable[..., RunningAgent]
 
 
 @pytest.fixture
-def start_agent(tmp_path: Path) -> Iterator[StartAgent]:
+def start_agent(tmp_path: Path, ffmpeg: Path) -> Iterator[StartAgent]:
     """Start agents in this process; all are stopped at the end."""
-    ffmpeg = locate()
     coders = list_encoders(ffmpeg)
     facts: dict[str, object] = {
         "ffmpeg": "9.0",
@@ -125,7 +130,7 @@ def start_agent(tmp_path: Path) -> Iterator[StartAgent]:
 class AgentProcess:
     """An agent as users run it."""
 
-    def __init__(self, url: str, engine_id: str, log: Path, *options: str) -> None:
+    def __init__(self, url: str, engine_id: str, log: Path, ffmpeg: Path, *options: str) -> None:
         command = ["engine", "run", "--url", url, "--id", engine_id, "--no-benchmark", *options]
         self.log = log
         with log.open("a", encoding="utf-8") as file:
@@ -133,7 +138,11 @@ class AgentProcess:
                 [*PROGRAM, *command],
                 stdout=file,
                 stderr=file,
-                env={**os.environ, "XDG_CACHE_HOME": str(log.parent / "cache")},
+                env={
+                    **os.environ,
+                    "XDG_CACHE_HOME": str(log.parent / "cache"),
+                    "DISPATCH_FFMPEG": str(ffmpeg),
+                },
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -151,13 +160,13 @@ StartProcess = Callable[..., AgentProcess]
 
 
 @pytest.fixture
-def start_process(tmp_path: Path) -> Iterator[StartProcess]:
+def start_process(tmp_path: Path, ffmpeg: Path) -> Iterator[StartProcess]:
     """Start agents as processes; all are killed at the end."""
     started: list[AgentProcess] = []
 
     def start(url: str, engine_id: str, *options: str) -> AgentProcess:
         work_dir = ["--work-dir", str(tmp_path / f"work-{engine_id}")]
-        agent = AgentProcess(url, engine_id, tmp_path / f"{engine_id}.log", *work_dir, *options)
+        agent = AgentProcess(url, engine_id, tmp_path / f"{engine_id}.log", ffmpeg, *work_dir, *options)
         started.append(agent)
         return agent
 

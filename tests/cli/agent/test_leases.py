@@ -11,7 +11,7 @@ import pytest
 from dispatch_cli.engine.media import verify_decodes
 from dispatch_cli.exits import CommandFailure
 from dispatch_core import GiveBack, JobState
-from tests.cli.agent.backend import SLOW, Backend, await_that, ffmpegs
+from tests.cli.agent.backend import A_WHILE, SLOW, Backend, await_that, ffmpegs
 from tests.cli.agent.conftest import StartAgent
 from tests.support.relay import Relay
 
@@ -39,7 +39,7 @@ def test_a_restarted_server_still_knows_the_lease(
 ) -> None:
     """The agent encodes on while its server restarts, for longer than the lease, and the job completes once."""
     target = tmp_path / "out.mp4"
-    job_id = lasting.submit(long_clip, target, codec="hevc", preset="medium")
+    job_id = lasting.submit(long_clip, target, **A_WHILE)
     start_agent(lasting.url)
     lasting.await_progress(job_id)
     lasting.stop()

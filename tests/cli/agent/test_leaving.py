@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from dispatch_core import JobState
-from tests.cli.agent.backend import SLOW, Backend, await_that
+from tests.cli.agent.backend import A_WHILE, SLOW, Backend, await_that
 from tests.cli.agent.conftest import StartAgent, StartProcess
 
 
@@ -50,7 +50,7 @@ def test_a_frozen_agent_that_wakes_overwrites_nothing(
 ) -> None:
     """An agent stopped for longer than its lease wakes after another has finished its job, and leaves the result be."""
     target = tmp_path / "out.mp4"
-    job_id = backend.submit(long_clip, target, codec="hevc", preset="fast")
+    job_id = backend.submit(long_clip, target, **A_WHILE)
     frozen = start_process(backend.url, "frozen")
     backend.await_progress(job_id)
     frozen.signal(signal.SIGSTOP)  # its ffmpeg goes on
@@ -58,8 +58,9 @@ def test_a_frozen_agent_that_wakes_overwrites_nothing(
     start_agent(backend.url, "rescuer")
     backend.await_state(job_id, JobState.COMPLETED)
     result = (target.stat().st_ino, target.stat().st_mtime_ns)
+    await_that(lambda: not alive(frozen.children()), "its ffmpeg is done, too")
     frozen.signal(signal.SIGCONT)
-    await_that(lambda: not alive(frozen.children()), "it has given up")
+    await_that(lambda: not list(tmp_path.glob(".out.mp4.*")), "it has given up")
     frozen.signal(signal.SIGTERM)
     assert frozen.join() == 0
     assert (target.stat().st_ino, target.stat().st_mtime_ns) == result
