@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def words() -> dict[str, Any]:
     return tomllib.loads((ROOT / "docs" / "checklist.toml").read_text(encoding="utf-8"))
 
 
+@cache
 def marked() -> dict[int, list[Shown]]:
     """The tests by the number their mark names, read without running anything."""
     found: dict[int, list[Shown]] = {number: [] for number in NUMBERS}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from dispatch_core.simulation import FleetPlan, Workload
 
@@ -53,6 +52,8 @@ def drain_s(demand: Floats, per_unit: Floats, slots: Floats) -> float:
     ``demand`` are units by class, ``per_unit`` seconds by (class, group): minimise T such that the shares of
     each class add up to 1 and no group works for more than T a slot.
     """
+    from scipy.optimize import linprog  # half a second to import, for one function
+
     classes, groups = per_unit.shape
     able = np.isfinite(per_unit)
     cost = np.append(np.zeros(classes * groups), 1.0)

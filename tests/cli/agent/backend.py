@@ -14,6 +14,7 @@ from dispatch_http.app import create_app
 from dispatch_http.observing import make_log
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings
+from tests.support.pacing import PACED
 
 QUICK = Settings(
     lease_ttl_s=2.0,
@@ -26,28 +27,10 @@ QUICK = Settings(
 """A lease of 2 s, so that a rescue can be waited for."""
 
 
-SLOW: dict[str, Any] = {"codec": "h264", "preset": "superfast"}
+SLOW: dict[str, Any] = {"codec": "h264", "preset": PACED}
 """Parameters that keep an encoder at work for as long as a clip plays (see ``paced``)."""
 A_WHILE: dict[str, Any] = {"codec": "h264", "preset": "slow"}
 """Parameters with which the long clip takes some seconds, as fast as the machine can."""
-
-
-def paced(ffmpeg: Path, folder: Path) -> Path:
-    """A program that is this ffmpeg, but reads its input no faster than it plays where a job is to take time.
-
-    A real encoder at work, and no processor kept busy only for time to pass.
-    """
-    program = folder / "ffmpeg"
-    program.write_text(
-        f"""#!/bin/sh
-case " $* " in
-*" -preset superfast "*) exec '{ffmpeg}' -readrate 1 "$@" ;;
-*) exec '{ffmpeg}' "$@" ;;
-esac
-"""
-    )
-    program.chmod(0o755)
-    return program
 
 
 class Backend:

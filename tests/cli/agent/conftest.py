@@ -22,7 +22,8 @@ from dispatch_cli.agent.runners import TranscodeRunner
 from dispatch_cli.engine.ffmpeg import list_encoders, locate
 from dispatch_cli.engine.media import make_clip
 from dispatch_cli.servers import Servers
-from tests.cli.agent.backend import Backend, descendants, paced
+from tests.cli.agent.backend import Backend, descendants
+from tests.support.pacing import paced
 
 PROGRAM = [sys.executable, "-c", "from dispatch_cli.main import main; main()"]
 

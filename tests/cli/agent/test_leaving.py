@@ -72,7 +72,7 @@ def test_the_first_signal_lets_the_running_job_finish(
     backend: Backend, start_process: StartProcess, long_clip: Path, tmp_path: Path
 ) -> None:
     """SIGTERM: the job is finished and reported, the next one is left to others, the engine leaves, exit 0."""
-    job_id = backend.submit(long_clip, tmp_path / "out.mp4", codec="h264", preset="medium")
+    job_id = backend.submit(long_clip, tmp_path / "out.mp4", codec="h264", preset="faster")
     agent = start_process(backend.url, "e1")
     await_that(lambda: "claimed" in agent.log.read_text(encoding="utf-8"), "it has the grant")
     waiting = backend.submit(long_clip, tmp_path / "next.mp4", codec="h264")
@@ -127,7 +127,7 @@ def test_an_operator_drains_an_engine(
     backend: Backend, start_agent: StartAgent, long_clip: Path, tmp_path: Path
 ) -> None:
     """A drained engine finishes what it runs, claims no more, deregisters and ends with 0."""
-    job_id = backend.submit(long_clip, tmp_path / "out.mp4", codec="h264", preset="medium")
+    job_id = backend.submit(long_clip, tmp_path / "out.mp4", codec="h264", preset="faster")
     agent = start_agent(backend.url)
     backend.await_state(job_id, JobState.ASSIGNED)
     waiting = backend.submit(long_clip, tmp_path / "next.mp4")

@@ -47,7 +47,8 @@ def freeze(server: Server) -> None:
     server.freeze()
 
 
-@pytest.mark.parametrize("trouble", [die, pytest.param(freeze, marks=pytest.mark.soak)])
+@pytest.mark.soak  # `make test` has tests/chaos for the servers, and test_failover.py for the agent
+@pytest.mark.parametrize("trouble", [die, freeze])
 def test_jobs_outlive_a_server(
     trouble: Callable[[Server], None],
     servers: list[Server],

@@ -16,6 +16,7 @@ from dispatch_cli.engine.limits import Limits
 from dispatch_cli.engine.process import Child, Reading
 from dispatch_cli.engine.recipe import Transcode
 from dispatch_cli.engine.transcode import Progress, TranscodeRun
+from tests.support.pacing import PACED, paced
 
 PROMISED_S = 2.0
 SLACK_S = 2.0
@@ -23,13 +24,23 @@ SLACK_S = 2.0
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups are POSIX")
 
 
+@pytest.fixture(scope="module")
+def slow(ffmpeg: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For it the two seconds of the clip are half a minute, if a run is to be ended."""
+    return paced(ffmpeg, tmp_path_factory.mktemp("slow"), speed=0.05)
+
+
+@pytest.fixture(autouse=True)
+def slow_ffmpeg(slow: Path, own_settings_only: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All runs here use it."""
+    monkeypatch.setenv("DISPATCH_FFMPEG", str(slow))
+
+
 class _Background:
-    """A run that would take minutes, in a thread of its own; `begun` is set at its first progress."""
+    """A run that would take long, in a thread of its own; `begun` is set at its first progress."""
 
     def __init__(self, source: Path, target: Path, limits: Limits | None = None) -> None:
-        wanted = Transcode(
-            source=str(source), target=str(target), encoder="libaom-av1", preset="0", width=1280
-        )
+        wanted = Transcode(source=str(source), target=str(target), encoder="libx264", preset=PACED)
         self.begun = threading.Event()
         self.run = TranscodeRun(wanted, attempt_tag="1.1", limits=limits, on_progress=self._begin)
         self.error: TranscodeError | None = None
@@ -154,7 +165,7 @@ def test_a_callback_that_raises_ends_the_run(clip: Path, tmp_path: Path) -> None
     def refuse(progress: Progress) -> None:
         raise ZeroDivisionError
 
-    wanted = Transcode(source=str(clip), target=str(tmp_path / "out.mkv"), encoder="libaom-av1", preset="0")
+    wanted = Transcode(source=str(clip), target=str(tmp_path / "out.mkv"), encoder="libx264", preset=PACED)
     run = TranscodeRun(wanted, attempt_tag="1.1", on_progress=refuse)
     with pytest.raises(ZeroDivisionError):
         run.run()
@@ -168,7 +179,7 @@ import sys
 from dispatch_cli.engine.recipe import Transcode
 from dispatch_cli.engine.transcode import TranscodeRun
 
-wanted = Transcode(source=sys.argv[1], target=sys.argv[2], encoder="libaom-av1", preset="0", width=1280)
+wanted = Transcode(source=sys.argv[1], target=sys.argv[2], encoder="libx264", preset=sys.argv[3])
 run = TranscodeRun(wanted, attempt_tag="1.1", on_progress=lambda _: print(run._child.pid, flush=True))
 run.run()
 """
@@ -177,7 +188,7 @@ run.run()
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot tie a child to its parent")
 def test_ffmpeg_dies_with_a_killed_agent(clip: Path, tmp_path: Path) -> None:
     """An agent that vanishes leaves no ffmpeg that nobody watches."""
-    command = [sys.executable, "-c", AGENT, str(clip), str(tmp_path / "out.mkv")]
+    command = [sys.executable, "-c", AGENT, str(clip), str(tmp_path / "out.mkv"), PACED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as agent:
         assert agent.stdout is not None
         pid = int(agent.stdout.readline())
