@@ -110,6 +110,35 @@ def test_a_server_outlives_its_store(own: Postgres) -> None:
         check_store(storage, 16)
 
 
+@pytest.mark.soak  # half a minute of waiting; how long each call waits is in tests/core/storage/test_postgresql_frozen.py
+def test_a_server_answers_while_its_store_stands_still(own: Postgres) -> None:
+    """Every call is refused in a known time and says when to come back; the process is live and not ready. When the store
+    goes on, so does the server, and a call that is repeated under its key counts once.
+    """
+    with (
+        served(environment={"DISPATCH_DATABASE": own.database()}) as (told, _),
+        ThreadPoolExecutor(4) as pool,
+    ):
+        at = told["url"]
+        assert ask(f"{at}/jobs", "POST", JOB).status == 201
+        own.freeze()
+        calls = [
+            pool.submit(ask, f"{at}/health/ready"),
+            pool.submit(ask, f"{at}/jobs", "POST", JOB, Idempotency_Key="again"),
+            pool.submit(ask, f"{at}/jobs"),
+        ]
+        assert ask(f"{at}/health/live").took_s < 2
+        answers = [call.result(60) for call in calls]
+        own.thaw()
+        assert [(each.status, "Retry-After" in each.headers) for each in answers] == [(503, True)] * 3
+        assert max(each.took_s for each in answers) < 45
+        until(lambda: ask(f"{at}/health/ready").status == 200)
+        made = [ask(f"{at}/jobs", "POST", JOB, Idempotency_Key="again").form["id"] for _ in range(2)]
+        assert made[0] == made[1]
+        assert len(ask(f"{at}/jobs").form["jobs"]) == 2
+        print([f"{each.took_s:.1f} s" for each in answers])
+
+
 def test_time_goes_on_soon_after_an_outage() -> None:
     """However long it was: the pause between two ticks that fail stays below what a server may take to be back."""
     assert BACK_OFF_MAX_S + Settings().tick_s <= BACK_S

@@ -13,6 +13,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -45,6 +46,7 @@ class Postgres:
         self._programs = programs
         self._settings = settings
         self._numbers = itertools.count(1)
+        self._frozen: list[int] = []
         self.port = port
 
     def start(self) -> None:
@@ -76,8 +78,26 @@ class Postgres:
 
     def end(self) -> None:
         """Stop it if it runs."""
+        self.thaw()
         with suppress(subprocess.CalledProcessError):
             self.stop("immediate")
+
+    def freeze(self) -> None:
+        """All its processes stand still: the kernel takes what is sent to them, and nobody answers."""
+        while new := [pid for pid in (self.pid, *self._children()) if pid not in self._frozen]:
+            for pid in new:  # first the one that makes the others
+                os.kill(pid, signal.SIGSTOP)
+            self._frozen += new
+
+    def thaw(self) -> None:
+        """They go on."""
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._frozen.clear()
+
+    def _children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     @property
     def pid(self) -> int:

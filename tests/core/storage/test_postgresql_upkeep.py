@@ -33,6 +33,7 @@ from dispatch_core.storage import (
 )
 from dispatch_core.storage.sql import schema
 from dispatch_core.storage.sql.judging import Findings, check_rows
+from dispatch_core.storage.sql.postgresql_patience import PatientConnection
 from dispatch_core.storage.sql.postgresql_verify import _reader
 from dispatch_core.testing.checkers import check_store
 from tests.core.house import spec, start
@@ -123,7 +124,7 @@ def test_a_sound_store_passes_while_servers_go_on(url: str) -> None:
 
 def test_every_wrong_row_is_found_as_in_a_file(url: str) -> None:
     """The changes that the check of a file must find, each undone after it was found."""
-    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+    with PatientConnection.connect(url.replace("+psycopg", "")) as connection:
         for statement, finding in CHANGES:
             if any(table in statement for table in OF_FILES):
                 continue

@@ -13,7 +13,7 @@ import psycopg
 
 from dispatch_core.ports.storage import EVERYWHERE
 from dispatch_core.storage.life import Listeners, Wake
-from dispatch_core.storage.sql.postgresql_pool import Pool
+from dispatch_core.storage.sql.postgresql_pool import SESSION, Pool
 from dispatch_core.storage.sql.session import Write
 from dispatch_core.vocabulary.bounds import text_problem
 from dispatch_core.vocabulary.errors import StorageError
@@ -30,6 +30,7 @@ RETRY_S = (0.5, 2.0)
 _RANDOM = secrets.SystemRandom()
 
 
+_OPTIONS = f"-c statement_timeout={SESSION['statement_timeout']}"
 _NOTIFY = "SELECT pg_notify(given.channel, given.payload) FROM unnest(%b::text[], %b::text[]) AS given(channel, payload)"
 
 
@@ -96,7 +97,7 @@ class Listener:
     def _run(self, ended: threading.Event, ready: threading.Event) -> None:
         while not ended.is_set():
             try:
-                with self._pool.connect(options="") as connection:
+                with self._pool.connect(options=_OPTIONS) as connection:
                     connection.execute(f"LISTEN {CHANNEL}".encode())
                     self._hear(connection, ended, ready)
             except (psycopg.Error, StorageError) as error:

@@ -38,15 +38,22 @@ def open_database(pool: Pool, *, init: bool, migrate: bool) -> str:
 
     Raises StorageUnavailableError, SchemaMismatchError or StorageDamagedError.
     """
-    options = f"{pool.link['options']} -c lock_timeout={PATIENCE_S}s -c statement_timeout=0"
-    with pool.connect(options=options) as connection:
+    with pool.connect() as connection:
         try:
             if not _is_ready(connection):
+                _take_time(connection)
                 with under_lock(connection):
                     _make_ready(connection, pool, init=init, migrate=migrate)
             return _life(connection, pool.name)
         except psycopg.Error as error:
             raise storage_error(error, pool.name, "cannot open") from error
+
+
+def _take_time(connection: Connection) -> None:
+    """What changes tables may take as long as it needs, and those who do so now are waited for."""
+    connection.execute(f"SET lock_timeout = '{PATIENCE_S}s'".encode())
+    connection.execute("SET statement_timeout = 0")
+    connection.patience_s = None
 
 
 def _is_ready(connection: Connection) -> bool:

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
+from dispatch_core.storage.sql.postgresql_patience import NoAnswerError
 from dispatch_core.storage.sql.postgresql_session import Connection, PgSession, storage_error
 from dispatch_core.storage.sql.session import Watch
 from dispatch_core.vocabulary.errors import FieldProblem, InvalidCommandError, StorageUnavailableError
@@ -122,12 +123,12 @@ class Pool:
         self._is_ours = is_ours
         self._closed = False
 
-    def connect(self, **more: Any) -> psycopg.Connection[Any]:
+    def connect(self, **more: Any) -> Connection:
         """A connection of one's own. Raises StorageUnavailableError, at once if the last attempt was just now."""
         if time.monotonic() < self._retry_at:
             raise StorageUnavailableError(f"cannot reach {self.name}: it was away a moment ago; try again")
         try:
-            connection = psycopg.connect(**{**self.link, **more}, autocommit=True)
+            connection = Connection.connect(**{**self.link, **more}, autocommit=True)
             # All integers have 64 bits: by their size, each batch would be a statement of another type.
             connection.adapters.register_dumper(int, Int8Dumper)
             connection.adapters.register_dumper(int, Int8BinaryDumper)
@@ -135,6 +136,7 @@ class Pool:
             connection.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
             )
+            connection.wait_for_statements()
         except psycopg.Error as error:
             self._retry_at = time.monotonic() + _RANDOM.uniform(*RETRY_S)
             raise storage_error(error, self.name, "cannot reach") from error
@@ -180,6 +182,9 @@ class Pool:
                 break
             try:
                 session.control(begin)
+            except NoAnswerError as error:
+                self.drop()  # or the next caller would wait for another one as long
+                raise storage_error(error, self.name, "cannot use") from error
             except psycopg.Error:
                 session.close()
             else:

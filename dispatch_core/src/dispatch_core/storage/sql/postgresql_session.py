@@ -11,6 +11,7 @@ from psycopg import Cursor, Pipeline, errors
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
+from dispatch_core.storage.sql.postgresql_patience import NoAnswerError, PatientConnection
 from dispatch_core.storage.sql.session import Watch, Write
 from dispatch_core.vocabulary.errors import (
     ConflictError,
@@ -21,11 +22,12 @@ from dispatch_core.vocabulary.errors import (
 )
 from dispatch_core.vocabulary.jobs import Bucket
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = PatientConnection
 
 _LOST_A_RACE = (errors.SerializationFailure, errors.DeadlockDetected)
 _DAMAGE = (errors.DataCorrupted, errors.IndexCorrupted)
 _MENDS: Sequence[tuple[type[psycopg.Error], str]] = (
+    (NoAnswerError, "it may stand still, or wait for a standby that is away; try again"),
     (errors.DiskFull, "its disk is full: free space there, then try again"),
     (errors.ReadOnlySqlTransaction, "it is read-only: name the primary, or add target_session_attrs=read-write to the URL"),
     (errors.InsufficientPrivilege, "this user may not: make it the owner of the database"),
@@ -104,8 +106,9 @@ class PgSession:
             self._refuse(error)
 
     def control(self, text: str) -> None:
-        """BEGIN, COMMIT or what a session is set to, not told to ``watch``. Raises the driver's own error."""
-        self._cursor.execute(text.encode())
+        """BEGIN or ROLLBACK, which take no time, not told to ``watch``. Raises the driver's own error."""
+        with self.connection.promptly():
+            self._cursor.execute(text.encode())
 
     def commit(self) -> None:
         """COMMIT, and say so if it was not the commit that was asked for. Raises the driver's own error.
