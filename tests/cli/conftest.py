@@ -38,6 +38,7 @@ def server(dispatcher: Dispatcher) -> Iterator[Server]:
     settings = HttpSettings(port=0, threads=8, drain_grace_s=2.0)
     with Server(create_app(dispatcher, settings), dispatcher, settings) as server:
         yield server
+        server.stop(0)  # nobody waits for an answer any more
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +143,11 @@ def test_nobody_is_asked_in_a_hurry_for_ever(count: int, failures: list[tuple[in
         if wait_s is None or wait_s > 0:
             asked.clear()
             clock.now += wait_s or passing
+
+
+def test_certificates_are_checked_where_there_are_any() -> None:
+    """One https address is enough for the system's authorities; without one nobody's certificate would be taken."""
+    assert Servers.parse("http://a", "HTTPS://b").trust is True
+    trust = Servers.parse("http://a").trust
+    assert isinstance(trust, ssl.SSLContext)
+    assert (trust.verify_mode, trust.check_hostname, trust.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,16 @@ class Servers:
     def local(self) -> bool:
         """Whether all of them are on this machine: a proxy of the environment is not meant for it."""
         return all(_is_loopback(url) for url in self.urls)
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        """Whose certificates are taken: those the system trusts; nobody's if no address is https.
+
+        To load the system's takes 20 ms, longer than most commands ask a server.
+        """
+        return any(urlsplit(url).scheme == "https" for url in self.urls) or ssl.SSLContext(
+            ssl.PROTOCOL_TLS_CLIENT
+        )
 
     def __len__(self) -> int:
         return len(self.urls)

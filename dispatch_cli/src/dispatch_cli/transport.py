@@ -67,7 +67,7 @@ class Transport:
         headers = {"User-Agent": f"dispatch-cli/{__version__}", "Accept": "application/json"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {sendable(api_key)}"
-        self._client = httpx2.Client(headers=headers, trust_env=not servers.local)
+        self._client = httpx2.Client(headers=headers, trust_env=not servers.local, verify=servers.trust)
         stamina.instrumentation.set_on_retry_hooks(())  # by default it logs, possibly to standard output
 
     @property

@@ -59,7 +59,7 @@ class Client:
         headers = {"User-Agent": f"dispatch-engine/{__version__}", "Accept": "application/json"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {sendable(api_key)}"
-        self._http = httpx2.Client(headers=headers, trust_env=not servers.local)
+        self._http = httpx2.Client(headers=headers, trust_env=not servers.local, verify=servers.trust)
 
     def close(self) -> None:
         """Close the connections."""
