@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
 
 from dispatch_core import (
     CommandRejectedError,
@@ -31,7 +32,7 @@ from dispatch_core.storage import (
     store_info,
     verify_store,
 )
-from dispatch_core.storage.sql import schema
+from dispatch_core.storage.sql import migrating, schema
 from dispatch_core.storage.sql.judging import Findings, check_rows
 from dispatch_core.storage.sql.postgresql_patience import PatientConnection
 from dispatch_core.storage.sql.postgresql_verify import _reader
@@ -323,3 +324,29 @@ def restore(server: Postgres, name: str) -> str:
     target = f"--dbname={url.replace('+psycopg', '')}"
     server.tool("pg_restore", "--exit-on-error", "--no-owner", target, str(server.folder / name))
     return url
+
+
+def test_a_migration_takes_as_long_as_it_needs(
+    postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time-outs of a server's sessions do not hold for it: an index over a million rows takes longer."""
+    seen: list[str] = []
+    upgrade = migrating.upgrade_postgresql
+
+    def watched(connection: PatientConnection) -> None:
+        seen.extend(value for (value,) in connection.execute("SHOW statement_timeout"))
+        assert connection.patience_s is None
+        upgrade(connection)
+
+    monkeypatch.setattr(migrating, "upgrade_postgresql", watched)
+    url = postgres_server.database()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrating.upgrade_over(connection, "0001")
+    engine.dispose()
+    postgres_server.execute(
+        "INSERT INTO meta VALUES ('incarnation', 'OLDLIFE00000'), ('tx_base', '0')", database=name_of(url)
+    )
+    create_storage(url).close()
+    assert seen == ["0"]
+    postgres_server.drop(url)

@@ -192,6 +192,7 @@ def _bring_to_head(connection: Connection, pool: Pool, revision: str, *, migrate
             f"{pool.name} has the older schema {revision}, this program needs {schema.HEAD}. Migrate it: dispatch db migrate"
         )
     with pool.connect() as separate:
+        _take_time(separate)
         separate.autocommit = False
         migrating.upgrade_postgresql(separate)
     _tell(connection, {"oldest_program": OLDEST_PROGRAM})
