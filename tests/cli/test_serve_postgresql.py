@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,19 +37,22 @@ def connected(server: Postgres, url: str) -> set[str]:
 def test_two_servers_share_a_database_and_tell_nobody_its_password(
     postgres_server: Postgres, postgres_url: str
 ) -> None:
-    """What one is told the other knows. Each has a name of its own there; the password is in nothing they say."""
+    """What one is told the other knows. Each has a name of its own there, also if both were to take any port; the
+    password is in nothing they say.
+    """
     url = with_password(postgres_url)
-    one = {"DISPATCH_DATABASE": url, "DISPATCH_SERVER_ID": "one"}
-    other = {"DISPATCH_DATABASE": url, "DISPATCH_SERVER_ID": "two", "DISPATCH_DATABASE_CONNECTIONS_MAX": "3"}
+    one = {"DISPATCH_DATABASE": url}
+    other = {"DISPATCH_DATABASE": url, "DISPATCH_DATABASE_CONNECTIONS_MAX": "3"}
     with served(environment=one) as (told, _), served(environment=other) as (also, _):
         assert told["database"] == url.replace(SECRET, "***")
         job_id = Program(("--url", told["url"])).json("submit", "/in/a.mov", "/out/a.mp4")["id"]
         assert Program(("--url", also["url"])).json("jobs", "show", job_id)["state"] == "pending"
-        assert connected(postgres_server, url) == {"dispatch one", "dispatch two"}
+        names = [f"{socket.gethostname()}:{urlsplit(each['url']).port}" for each in (told, also)]
+        assert connected(postgres_server, url) == {f"dispatch {name}" for name in names}
         logs = json.dumps(Program(("--url", told["url"])).json("logs"))
         assert SECRET not in logs
     rows = postgres_server.execute("SELECT DISTINCT server FROM counters", database=url.rpartition("/")[2])
-    assert rows == [("one",)]
+    assert rows == [(names[0],)]
 
 
 @pytest.mark.checklist(54)

@@ -63,6 +63,10 @@ class ServeSettings:
     http: HttpSettings
     flat: Mapping[str, object]
 
+    def at_port(self, port: int) -> ServeSettings:
+        """The same at the port that was found free, if it was to be any."""
+        return attrs.evolve(self, http=attrs.evolve(self.http, port=port))
+
 
 def load(flags: Mapping[str, object], config: str | None = None) -> ServeSettings:
     """The settings in force. ``flags`` are those that were given. Raises CommandFailure.
@@ -92,7 +96,10 @@ def load(flags: Mapping[str, object], config: str | None = None) -> ServeSetting
 
 
 def server_id(settings: ServeSettings) -> str:
-    """What tells this server from the others of its store: machine and port, unless a setting says it."""
+    """What tells this server from the others of its store: machine and port, unless a setting says it.
+
+    With port 0 that is no name yet: ``at_port`` first.
+    """
     return settings.ours.server_id or f"{socket.gethostname()}:{settings.http.port}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from dispatch_core import Dispatcher, Storage
 from dispatch_core.storage import create_storage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.granian_server import Opened, serve_granian
+from dispatch_http.listening import bind
 from dispatch_http.logs import GrantLog, Ring, logging_to
 from dispatch_http.observing import RunMetrics
 from dispatch_http.server import Server
@@ -25,13 +27,25 @@ def run(settings: ServeSettings, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. ``announce`` hears the address once callers are let in."""
     try:
         check_server(settings.http)
-        if settings.http.server == "granian":
-            # The worker opens it for good; what is wrong with it is better said here.
-            _open(settings).close()
-            return serve_granian(partial(_opened, settings), settings.http, announce)
-        return _serve_here(settings, announce)
+        if settings.http.port:
+            return _run(settings, None, announce)
+        with bind(
+            settings.http
+        ) as listener:  # before the store is opened, where this server is named by its port
+            return _run(settings.at_port(int(listener.getsockname()[1])), listener, announce)
     except SettingsError as error:
         raise unfit(str(error)) from error
+
+
+def _run(settings: ServeSettings, listener: socket.socket | None, announce: Callable[[str], None]) -> int:
+    if settings.http.server == "waitress":
+        with _house(settings) as (app, dispatcher):
+            return _Announcing(app, dispatcher, settings.http, listener, announce).serve_forever()
+    if listener is not None:
+        listener.close()  # the worker binds a socket of its own
+    # The worker opens it for good; what is wrong with it is better said here.
+    _open(settings).close()
+    return serve_granian(partial(_opened, settings), settings.http, announce)
 
 
 def _open(settings: ServeSettings) -> Storage:
@@ -64,11 +78,6 @@ def _house(settings: ServeSettings) -> Iterator[tuple[DispatchApp, Dispatcher]]:
             yield create_app(dispatcher, settings.http, log=log, ring=ring, runs=runs), dispatcher
 
 
-def _serve_here(settings: ServeSettings, announce: Callable[[str], None]) -> int:
-    with _house(settings) as (app, dispatcher):
-        return _Announcing(app, dispatcher, settings.http, announce).serve_forever()
-
-
 def _opened(settings: ServeSettings) -> Opened:
     """Everything that granian's worker serves, opened there."""
     with ExitStack() as stack:
@@ -84,9 +93,10 @@ class _Announcing(Server):
         app: DispatchApp,
         dispatcher: Dispatcher,
         settings: HttpSettings,
+        listener: socket.socket | None,
         announce: Callable[[str], None],
     ) -> None:
-        super().__init__(app, dispatcher, settings)
+        super().__init__(app, dispatcher, settings, listener=listener)
         self._announce = announce
 
     def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -31,11 +32,17 @@ class Server:
 
     Raises SettingsError if the settings would let strangers in, or the address cannot be had. Slow
     clients cost a connection each, not a thread, and a request must arrive within ``receive_s``; how many
-    connections one address may hold, and how slowly an answer may be read, is not limited.
+    connections one address may hold, and how slowly an answer may be read, is not limited. ``listener``
+    is a socket that ``bind`` made already, for who must know its port before there is a dispatcher.
     """
 
     def __init__(
-        self, app: DispatchApp, dispatcher: Dispatcher, settings: HttpSettings | None = None
+        self,
+        app: DispatchApp,
+        dispatcher: Dispatcher,
+        settings: HttpSettings | None = None,
+        *,
+        listener: socket.socket | None = None,
     ) -> None:
         self._settings = settings or HttpSettings()
         refuse_open_door(self._settings, locked=dispatcher.has_keys())
@@ -44,7 +51,7 @@ class Server:
         self._gate = app.gate
         self._log = app.log
         self._ticking = Ticking(dispatcher, app.log, app.heart, app.backups)
-        self._listener = bind(self._settings)
+        self._listener = bind(self._settings) if listener is None else listener
         self._host, self._port = self._listener.getsockname()[:2]
         self._sockets: dict[int, Any] = {}
         self._app = counted(app, self._gate)
