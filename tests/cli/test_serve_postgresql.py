@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from dispatch_cli.serve_settings import load, server_id
 from dispatch_cli.serve_sources import shown_password
 from tests.cli.program import Program
 from tests.cli.test_serve import COMMAND, served
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, postgres
 
 SECRET = "hunter2-hunter2"
 
@@ -84,10 +85,45 @@ def test_a_database_that_cannot_be_had_is_refused_without_its_password(
 ) -> None:
     """The message names the place; the exit code tells a URL that is wrong from a server that is away."""
     monkeypatch.setenv("DISPATCH_DATABASE", url)
+    monkeypatch.setenv("DISPATCH_DATABASE_WAIT_S", "0")
     told = program("serve", "--port", "0", exit_code=code)
     shown = program("config", "explain").output
     assert said in told.stderr
     assert SECRET not in told.output + shown
+
+
+def test_a_database_that_is_away_is_waited_for_a_while(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says once what it waits for, without the password; then it gives up with exit code 7."""
+    monkeypatch.setenv("DISPATCH_DATABASE", f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/farm")
+    monkeypatch.setenv("DISPATCH_DATABASE_WAIT_S", "1.2")
+    begun = time.monotonic()
+    told = program("serve", "--port", "0", exit_code=7)
+    assert 1.2 <= time.monotonic() - begun < 20
+    [waiting] = [line for line in told.stderr.splitlines() if line.startswith("Waiting for the database")]
+    assert "farm at 127.0.0.1:1" in waiting
+    assert SECRET not in told.output
+
+
+def test_a_server_starts_when_its_database_does() -> None:
+    """Whoever starts first."""
+    with postgres(own=True) as own:
+        url = own.database()
+        own.stop()
+        command = [*COMMAND, "serve", "--port", "0", "--json"]
+        environment = {**os.environ, "DISPATCH_DATABASE": url, "DISPATCH_DATABASE_WAIT_S": "60"}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as server:
+            assert server.stdout is not None
+            assert server.stderr is not None
+            assert server.stderr.readline().startswith("Waiting for the database, at most 60 s")
+            own.start()
+            assert json.loads(server.stdout.readline())["url"]
+            server.terminate()
+            server.communicate(timeout=30)
+            assert server.returncode == 0
 
 
 def test_without_the_driver_it_says_what_to_install(tmp_path: Path) -> None:

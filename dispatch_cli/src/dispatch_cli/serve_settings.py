@@ -50,6 +50,7 @@ class Ours:
     database: str = attrs.Factory(default_database)
     server_id: str | None = None
     database_connections_max: int = attrs.field(default=10, validator=[ge(2), le(1_000)])
+    database_wait_s: float = attrs.field(default=10.0, validator=[ge(0), le(3_600)])
     api_key_file: str | None = None
     legacy_key_file: str | None = None
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import click
+
 from dispatch_cli.kinds import KINDS
 from dispatch_cli.local_target import core_errors
 from dispatch_cli.serve_settings import ServeSettings, server_id, unfit
-from dispatch_core import Dispatcher, Storage
+from dispatch_core import Dispatcher, Storage, StorageUnavailableError
 from dispatch_core.storage import create_storage
 from dispatch_http.app import DispatchApp, create_app
 from dispatch_http.granian_server import Opened, serve_granian
@@ -21,6 +24,8 @@ from dispatch_http.observing import RunMetrics
 from dispatch_http.server import Server
 from dispatch_http.settings import HttpSettings, SettingsError
 from dispatch_http.tls import check_server
+
+_RETRY_S = 0.5
 
 
 def run(settings: ServeSettings, announce: Callable[[str], None]) -> int:
@@ -53,15 +58,36 @@ def _open(settings: ServeSettings) -> Storage:
     try:
         if "://" not in database:
             Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opening = partial(
+            create_storage,
+            database,
+            server_id=server_id(settings),
+            backups=settings.http.backup_dir,
+            connections_max=settings.ours.database_connections_max,
+        )
         with core_errors():
-            return create_storage(
-                database,
-                server_id=server_id(settings),
-                backups=settings.http.backup_dir,
-                connections_max=settings.ours.database_connections_max,
-            )
+            return _awaited(opening, settings.ours.database_wait_s) if _is_shared(database) else opening()
     except OSError as error:
         raise unfit(f"cannot make a place for {database}: {error.strerror}") from error
+
+
+def _is_shared(database: str) -> bool:
+    return database.startswith("postgres")
+
+
+def _awaited(opening: Callable[[], Storage], wait_s: float) -> Storage:
+    """Opened, as soon as it can be reached; what keeps it from that is said, once. Raises what it was in the end."""
+    until, said = time.monotonic() + wait_s, ""
+    while True:
+        try:
+            return opening()
+        except StorageUnavailableError as error:
+            if time.monotonic() >= until:
+                raise
+            if (why := str(error)) != said:
+                click.echo(f"Waiting for the database, at most {wait_s:g} s: {why}", err=True)
+                said = why
+        time.sleep(_RETRY_S)
 
 
 @contextmanager
