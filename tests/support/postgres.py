@@ -151,6 +151,7 @@ class Databases:
         self._server = server
         self._prepare = prepare
         self._free: list[str] = []
+        self._tables: list[str] = []
 
     def lend(self) -> str:
         """The URL of an empty store, with its tables."""
@@ -163,19 +164,21 @@ class Databases:
     def take_back(self, url: str) -> None:
         """Empty it, whoever still uses it; who opens it next finds a store of another life."""
         name = url.rpartition("/")[2]
-        self._server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-            [name],
-            database="postgres",
-        )
-        tables = self._server.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=name
-        )
-        for (table,) in tables:
-            if table not in ("meta", "alembic_version"):
-                self._server.execute(f"DELETE FROM {table}", database=name)  # the schema's names
-        self._server.execute("DELETE FROM meta WHERE starts_with(name, 'commits:')", database=name)
-        self._server.execute("UPDATE meta SET value = 'another' WHERE name = 'home'", database=name)
+        if not self._tables:
+            listed = self._server.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=name
+            )
+            self._tables = [table for (table,) in listed if table not in ("meta", "alembic_version")]
+        emptied = [
+            (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ),
+            *(f"DELETE FROM {table}" for table in self._tables),  # the schema's names
+            "DELETE FROM meta WHERE starts_with(name, 'commits:')",
+            "UPDATE meta SET value = 'another' WHERE name = 'home'",
+        ]
+        self._server.execute("; ".join(emptied), database=name)  # in one connection: each is a process there
         self._free.append(url)
 
 

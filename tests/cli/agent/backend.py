@@ -59,9 +59,9 @@ class Backend:
         self._server.start()
         self.port = self._server.port
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         if self._server is not None:
-            self._server.stop()
+            self._server.stop(grace_s)
             self._server = None
             if self._database is not None:
                 self._storage.close()
@@ -69,7 +69,7 @@ class Backend:
     def close(self) -> None:
         if self._server is not None:
             assert self.dispatcher.stats().identity_holds, "the books balance after every test"
-        self.stop()
+        self.stop(0)  # nobody waits for an answer any more
         self._log.close()
 
     def submit(self, source: Path | str, target: Path, *, attempts: int = 4, **parameters: object) -> str:
