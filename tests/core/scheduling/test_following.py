@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
@@ -178,8 +178,7 @@ class Calls:
         self.count += event in ("call", "c_call")
 
 
-@given(seed=st.integers(0, 2**32))
-def test_sums_of_a_group_are_what_its_engines_add_up_to(seed: int) -> None:
+def check_sums(seed: int) -> None:
     """Slots, what is left of runs, who asks and when a slot is free: as counted engine by engine, whatever the clock."""
     random, told = Random(seed), Told().grown(FLEET)
     for _ in range(60):
@@ -194,8 +193,21 @@ def test_sums_of_a_group_are_what_its_engines_add_up_to(seed: int) -> None:
             assert load.room(now) == room_of(members, now)
 
 
-@given(seed=st.integers(0, 2**32), few=st.booleans())
-def test_an_outlook_that_was_told_answers_as_one_that_was_read_anew(seed: int, few: bool) -> None:
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32))
+def test_sums_of_a_group_are_what_its_engines_add_up_to(seed: int) -> None:
+    """See ``check_sums``."""
+    check_sums(seed)
+
+
+@pytest.mark.soak
+@given(seed=st.integers(0, 2**32))
+def test_sums_of_a_group_are_what_its_engines_add_up_to_for_long(seed: int) -> None:
+    """The same, 5,000 times."""
+    check_sums(seed)
+
+
+def check_answers(seed: int, few: bool) -> None:
     """Engines come, go and change, run and ask, and rates move, about the number from which groups are shared."""
     random, told = Random(seed), Told().grown(FLEET - 6 * few)
     for _ in range(60):
@@ -207,6 +219,20 @@ def test_an_outlook_that_was_told_answers_as_one_that_was_read_anew(seed: int, f
     assert told.answers() == answers
     anew.outlook = told.outlook.copy()
     assert anew.answers() == answers
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), few=st.booleans())
+def test_an_outlook_that_was_told_answers_as_one_that_was_read_anew(seed: int, few: bool) -> None:
+    """See ``check_answers``."""
+    check_answers(seed, few)
+
+
+@pytest.mark.soak
+@given(seed=st.integers(0, 2**32), few=st.booleans())
+def test_an_outlook_that_was_told_answers_as_one_that_was_read_anew_for_long(seed: int, few: bool) -> None:
+    """The same, 5,000 times."""
+    check_answers(seed, few)
 
 
 def silence(told: Told, number: int) -> None:
