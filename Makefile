@@ -9,10 +9,10 @@ MEMBERS   := -e ./dispatch_core -e ./dispatch_http -e ./dispatch_cli
 MANIFESTS := $(wildcard dispatch_*/pyproject.toml)
 # What Dispatch is measured against; each has an environment of its own.
 PEERS := huey pgqueuer procrastinate
-# TESTS="tests/core -k lease" narrows a run; JOBS is pytest's number of processes, 0 for none but its own: three keep
+# TESTS="tests/core -k lease" narrows a run; JOBS is pytest's number of processes, 0 for none but its own: four keep
 # two processors busy, because many tests wait for other processes.
 TESTS ?=
-JOBS  ?= 3
+JOBS  ?= 4
 
 # uv does not look at the system's certificates by itself; importing without byte code triples start-up times;
 # an environment that is active in the shell is none of our business.
