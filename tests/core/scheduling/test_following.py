@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dispatch_core.kernel.scheduling.capable import MOVED_MAX, Capable
 from dispatch_core.kernel.scheduling.classes import SchedulingClass
 from dispatch_core.kernel.scheduling.loads import room_of
 from dispatch_core.kernel.scheduling.outlook import OWN_GROUPS_MAX, Outlook
@@ -316,3 +317,43 @@ def test_the_return_of_a_fleet_costs_the_server_as_much_for_each_engine(
                     claimed(dispatcher, f"e{number}")
         each.append(calls.count / engines)
     assert each[1] < 1.3 * each[0]
+
+
+def test_an_engine_that_asks_again_at_once_is_no_news() -> None:
+    """Later it is: two minutes after the last time that counted, nobody would leave work to it."""
+    outlook = Outlook(Rates(), lambda _wanted, _engine: True)
+    outlook.engine_is(an_engine("e1"))
+    standing = outlook._standings["e1"]
+    for asked_s, known_s in ((0, 0), (0.5, 0), (0.999, 0), (1, 1), (1.5, 1), (130, 130), (129, 129)):
+        outlook.asked("e1", round(asked_s * SECOND_US))
+        assert standing.asked_us == known_s * SECOND_US
+    outlook.asked("e1", None)
+    assert standing.asked_us is None
+
+
+def test_no_copy_is_made_of_what_is_being_changed() -> None:
+    """Before, meanwhile and after: a copy is whole, or there is none."""
+    capable = Capable(1, "task")
+    capable.put("e1", "group", 1.0)
+    whole = capable.copy()
+    assert whole is not None
+    assert whole.engines == {"e1": 1.0}
+    with capable.changing():
+        assert capable.copy() is None
+    assert capable.copy() is not None
+    capable.rate_moved("e1")
+    assert capable.copy() is None
+
+
+def test_what_has_moved_is_noted_up_to_a_bound() -> None:
+    """Of a class that nobody asks for no list grows; engines that may not run it are not noted at all."""
+    capable = Capable(1, "task")
+    for number in range(3 * MOVED_MAX):
+        capable.put(f"e{number}", "group", 1.0)
+    for number in range(4 * MOVED_MAX):
+        capable.rate_moved(f"e{number}")
+    assert capable.stale
+    assert len(capable.moved) == MOVED_MAX + 1
+    capable = Capable(1, "task")
+    capable.rate_moved("stranger")
+    assert not capable.moved

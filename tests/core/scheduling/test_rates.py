@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
-from math import exp, log
+from math import exp, expm1, log
 
 import pytest
 from hypothesis import given
@@ -130,9 +130,9 @@ def test_the_fleets_correction_is_taken_over_when_it_has_moved(runs: list[tuple[
         after = rates.us_per_unit(other, TASK, NOMINAL_US)
         assert whole or after == before
         value = min(log(us / units), log(expected) + SURPRISE_MAX)
-        off.add(min(value - log(SECOND_US / 3.0), 2.0), fading=0.98)
+        off = off.and_one(min(value - log(SECOND_US / 3.0), 2.0), fading=0.98)
         exact = SECOND_US / 5.0 * exp(off.total / (off.count + FLEET_PRIOR))
-        assert after == pytest.approx(exact, rel=1.001 * MOVED_MIN)
+        assert after == pytest.approx(exact, rel=1.001 * expm1(MOVED_MIN))
 
 
 @given(runs=RUNS)

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -171,26 +171,24 @@ def test_commands_that_arrive_together_share_a_batch(group: Dispatcher, reports:
     assert reports.batches[-1].refused == 3
 
 
-def test_who_comes_while_the_writer_looks_shares_the_batch(
+def test_several_callers_are_waited_for(
     group: Dispatcher, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those who were answered a moment ago are let go first, for as long as more comes: one commit for all of them."""
+    """Where several shared a batch, those who come a moment later share the next: one commit for all of them."""
     start(group)
-    queue = group._committer._queue  # type: ignore[attr-defined]  # a group committer's
-    with ThreadPoolExecutor(3) as clients:
-        answers: list[Future[Job]] = []
+    together(group, reports, [lambda: group.submit(spec()), lambda: group.submit(spec())])
+    monkeypatch.setattr(committer, "QUIET_S", 2.0)
+    with ThreadPoolExecutor(4) as clients:
+        jobs = {each.id for each in clients.map(lambda _: group.submit(spec()), range(4))}
+    assert len(jobs) == 4
+    assert reports.batches[-1].commands == 4
 
-        def let_others_go(_seconds: float) -> None:
-            if len(answers) < 3:
-                answers.append(clients.submit(group.submit, spec()))
-                while queue.empty():
-                    threading.Event().wait(0.001)
 
-        monkeypatch.setattr(committer, "sleep", let_others_go)
-        group.submit(spec())
-        jobs = {each.result(20).id for each in answers}
-    assert len(jobs) == 3
-    assert [report.commands for report in reports.batches][-1] == 4
+def test_a_lone_caller_waits_for_nobody(group: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long several would be waited for."""
+    monkeypatch.setattr(committer, "QUIET_S", 3_600.0)
+    start(group)
+    assert len({group.submit(spec()).id for _ in range(3)}) == 3
 
 
 def test_a_batch_reports_before_it_submits_and_submits_before_it_claims(

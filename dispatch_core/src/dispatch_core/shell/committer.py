@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, Protocol
 
 import attrs
@@ -24,8 +24,8 @@ from dispatch_core.vocabulary.errors import ClosedError, InvariantError, Overloa
 from dispatch_core.vocabulary.jobs import Bucket
 
 ReceiptKeys = Sequence[str | None]
-QUIET_LOOKS = 2
-"""So often in a row a writer finds nothing more before it takes what it has."""
+QUIET_S = 0.0001
+"""So long a writer waits for one more of several callers."""
 
 
 class Committer(Protocol):
@@ -127,7 +127,7 @@ class DirectCommitter:
 
 
 class GroupCommitter:
-    """One writer thread: a batch is whatever arrived while the previous commit ran, or comes at once. No timer.
+    """One writer thread: a batch is whatever arrived while the previous commit ran, or comes at once.
 
     The thread is a daemon: a program that forgets ``close`` still ends, and what it was told is durable.
     """
@@ -139,6 +139,8 @@ class GroupCommitter:
         self._queue: SimpleQueue[Handed | None] = SimpleQueue()
         self._parked = Parked(house)
         self._turns = Turns(house, self._parked, _finish)
+        self._gathered: list[Handed] = []
+        self._several = False
         self._writer = threading.Thread(target=self._write, name="dispatch-writer", daemon=True)
         self._unlisten = house.storage.listen(self._heard)
         self._writer.start()
@@ -221,7 +223,7 @@ class GroupCommitter:
         """However the writer ends, nobody is left waiting for it."""
         with self._door:
             self._gate.closed = True
-        left = self._parked.all()
+        left = self._parked.all() + self._gathered
         while not self._queue.empty():
             left += [entry for entry in [self._queue.get()] if entry is not None]
         for entry in left:
@@ -233,22 +235,26 @@ class GroupCommitter:
     def _arrived(self, *, block: bool) -> list[Handed]:
         """What is queued, and what those who were answered a moment ago queue next.
 
-        They are let go first, for as long as more comes: else half of all clients would always find the batch gone,
-        and every commit be shared by half as many. No timer: with nobody there, a look costs microseconds.
+        Where several shared the last batch, each more is waited for, a moment at most: else half of all clients
+        would always find the batch gone, and every commit be shared by half as many. A lone caller waits for nobody.
         """
-        found: list[Handed] = []
-        if block:
-            with suppress(Empty):
-                first = self._queue.get(timeout=self._parked.patience_s())
-                found += [first] if first else []
-        looks = QUIET_LOOKS
-        while looks and len(found) < self._house.settings.batch_commands_max:
-            before = len(found)
+        found = self._gathered
+        entry = self._next(self._parked.patience_s()) if block else None
+        found += [entry] if entry else []
+        self._drain(found)
+        while self._several and len(found) < self._house.settings.batch_commands_max:
+            entry = self._next(QUIET_S)
+            if entry is None:
+                break
+            found.append(entry)
             self._drain(found)
-            looks = QUIET_LOOKS if len(found) > before else looks - 1
-            if looks:
-                sleep(0)  # gives the interpreter's lock away
+        self._several, self._gathered = len(found) > 1, []
         return found
+
+    def _next(self, wait_s: float | None) -> Handed | None:
+        with suppress(Empty):
+            return self._queue.get(timeout=wait_s)
+        return None
 
     def _drain(self, found: list[Handed]) -> None:
         with suppress(Empty):

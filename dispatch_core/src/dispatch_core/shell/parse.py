@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 from cattrs import ClassValidationError, Converter, IterableValidationError
@@ -195,11 +195,23 @@ def _fits(kind: type, data: Mapping[str, object]) -> bool:
 
 @cache
 def _plain_fields(kind: type) -> frozenset[str] | None:
-    """The names of a class's fields, if it keeps what it is given; None if it makes something else of it."""
-    fields = attrs.fields(kind)
-    if any(each.converter or each.validator or not each.init for each in fields):
+    """The names of the fields of a class that keeps scalars as they are given; None if there is more to it."""
+    if not attrs.has(kind) or hasattr(kind, "__attrs_post_init__"):
         return None
-    return None if hasattr(kind, "__attrs_post_init__") else frozenset(each.alias for each in fields)
+    hints = get_type_hints(kind)
+    fields = attrs.fields(kind)
+    for each in fields:
+        made = each.converter or each.validator or not each.init or each.alias != each.name
+        if made or not _is_scalar(hints.get(each.name)):
+            return None
+    return frozenset(each.name for each in fields)
+
+
+def _is_scalar(kind: Any) -> bool:
+    """Whether ``parse`` and a check take the very same: a scalar, or one that may be left out."""
+    options = get_args(kind) if _is_choice(kind) else (kind,)
+    wanted = [each for each in options if each is not types.NoneType]
+    return len(wanted) == 1 and wanted[0] in (str, int, float, bool)
 
 
 def _problems(error: BaseException, path: str, kind: type) -> Iterator[FieldProblem]:

@@ -218,8 +218,9 @@ class Workspace:
 
     def class_waits(self, class_id: str) -> bool:
         """Whether jobs of a class are known to wait, without a look at every bucket."""
-        own = any(bucket[1] == class_id and jobs for bucket, jobs in self._ready.items())
-        return own or self.house.heads.has_class(self.transaction, class_id)
+        if self.house.heads.has_class(self.transaction, class_id):
+            return True
+        return any(bucket[1] == class_id and jobs for bucket, jobs in self._ready.items())
 
     @property
     def outlook(self) -> Outlook:

@@ -40,7 +40,8 @@ def _slots_of(kind: Any) -> tuple[Any, tuple[Any, ...], dict[str, int]]:
     Raises TypeError for a class that does more with its fields than to keep them.
     """
     fields = attrs.fields(kind)
-    if len(fields) < 2 or any(each.converter or each.validator or not each.init for each in fields):
+    more = hasattr(kind, "__attrs_post_init__") or len(fields) < 2
+    if more or any(each.converter or each.validator or not each.init for each in fields):
         raise TypeError(f"{kind.__name__} does more with its fields than to keep them: use attrs.evolve")
     names = [each.name for each in fields]
     setters = tuple(getattr(kind, name).__set__ for name in names)

@@ -5,11 +5,13 @@ at the fleet. Sums are exact integers: the order in which engines came does not 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from heapq import heapify, heappop, heappush
 
 from attrs import define, field
 
+MOVED_MAX = 64
 _FRACTION_BITS = 1_074
 """The least float above zero is 2^−1074: in so many bits behind the point every float is a whole number."""
 
@@ -47,9 +49,9 @@ class Capable:
     at: int
     task_class: str
     stale: bool = False
-    moved: set[str] = field(factory=set)
+    moved: dict[str, None] = field(factory=dict)
     edition: int = 0
-    """Counts every change twice, when it begins and when it is done: see ``copy``."""
+    """Odd while it is being changed; for ``copy``, which happens beside the one who changes it."""
     engines: dict[str, float] = field(factory=dict)
     _groups: dict[str, str] = field(factory=dict)
     _means: dict[str, _Mean] = field(factory=dict)
@@ -62,7 +64,6 @@ class Capable:
         before = self.engines.get(engine_id)
         if before == rate and (rate is None or self._groups[engine_id] == group):
             return
-        self.edition += 1
         self._by_group = None
         if before is not None:
             self._drop(before, self._groups.pop(engine_id))
@@ -74,14 +75,30 @@ class Capable:
             self._counts[rate] = many + 1
             if not many:
                 heappush(self._least, rate)
-        self.edition += 1
+
+    def rate_moved(self, engine_id: str) -> None:
+        """Note that an engine has another rate; where many have, all are looked at."""
+        if self.stale or engine_id not in self.engines:
+            return
+        self.moved[engine_id] = None
+        self.stale = len(self.moved) > MOVED_MAX
 
     def move(self, rate_of: Callable[[str], float]) -> None:
         """Take over the rates that have moved."""
-        for engine_id in self.moved:
-            if engine_id in self.engines:
-                self.put(engine_id, self._groups[engine_id], rate_of(engine_id))
-        self.moved.clear()
+        with self.changing():
+            for engine_id in self.moved:
+                if engine_id in self.engines:
+                    self.put(engine_id, self._groups[engine_id], rate_of(engine_id))
+            self.moved.clear()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nobody takes what he copies meanwhile for whole."""
+        self.edition += 1
+        try:
+            yield
+        finally:
+            self.edition += 1
 
     def _drop(self, rate: float, group: str) -> None:
         mean = self._means[group]
@@ -142,7 +159,7 @@ class Capable:
         at, edition = self.at, self.edition
         parts = self.engines.copy(), self._groups.copy(), self._counts.copy(), self._least.copy()
         means = {name: _Mean(each.total, each.count) for name, each in self._means.copy().items()}
-        if (self.at, self.edition) != (at, edition) or self.stale or self.moved:
+        if edition % 2 or (self.at, self.edition) != (at, edition) or self.stale or self.moved:
             return None
         engines, groups, counts, least = parts
         return Capable(

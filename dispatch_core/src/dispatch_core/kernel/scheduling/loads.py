@@ -18,6 +18,7 @@ from dispatch_core.vocabulary.ids import crockford
 ASKS_WITHIN_US = 120 * SECOND_US
 """An idle engine that has not asked for work for so long is not reckoned with."""
 ASKED_AGAIN_US = SECOND_US
+"""That an engine asks again sooner is no news."""
 LATER = 8
 """A run past its estimate is expected to last one part in so many of its time so far longer."""
 UNASKED_MIN = 64

@@ -105,7 +105,7 @@ class Outlook:
             if engine_id is None:
                 self._capable[class_id].stale = True
             else:
-                self._capable[class_id].moved.add(engine_id)
+                self._capable[class_id].rate_moved(engine_id)
             self._offers.pop(class_id, None)
 
     def asked(self, engine_id: str, at_us: int | None, *, hearsay: bool = False) -> None:
@@ -382,8 +382,9 @@ class Outlook:
         known.at = self._changes  # first of all: see ``Capable.copy``
         before = len(known.engines)
         try:
-            for name in names:
-                self._look(wanted, self._standings[name], known)
+            with known.changing():
+                for name in names:
+                    self._look(wanted, self._standings[name], known)
         except BaseException:  # a rule that raises: some were not looked at
             known.at = -1
             raise

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
-from attrs import define, frozen
+from attrs import frozen
 
 from dispatch_core.vocabulary.clock import SECOND_US
 from dispatch_core.vocabulary.engines import Engine
@@ -20,7 +20,7 @@ FORGETTING = 0.9
 ENGINE_PRIOR, FLEET_PRIOR = 3.0, 5.0
 """How many runs the expectation counts for: of one engine, and of the fleet in one task class."""
 MOVED_MIN = 0.005
-"""A change of the fleet's correction (in log units) that is smaller waits: nobody's choice would be another."""
+"""A change of the fleet's correction (in log units) that is smaller waits: only near ties could fall otherwise."""
 SURPRISE_MAX = 1.5
 """A run counts as at most e^1.5 = 4.5 times as long as was expected."""
 SIGMA = 0.3
@@ -33,19 +33,24 @@ LENGTH_MAX_US = 2**40
 """Longer work (12.7 days) is reckoned with as if it took so long: stores add the lengths of millions of jobs up in 64 bits."""
 
 
-@define
+@frozen
 class _Seen:
-    """A fading count, mean and mean square."""
+    """A fading count, sum and sum of squares. Readers beside the writer see one or the next, never half of both."""
 
     count: float = 0.0
     total: float = 0.0
     squares: float = 0.0
 
-    def add(self, value: float, deviation: float = 0.0, fading: float = 1.0) -> None:
-        """One more observation."""
-        self.count = self.count * fading + 1.0
-        self.total = self.total * fading + value
-        self.squares = self.squares * fading + deviation * deviation
+    def and_one(self, value: float, deviation: float = 0.0, fading: float = 1.0) -> _Seen:
+        """With one more observation."""
+        return _Seen(
+            self.count * fading + 1.0,
+            self.total * fading + value,
+            self.squares * fading + deviation * deviation,
+        )
+
+
+_NEVER = _Seen()
 
 
 @frozen(kw_only=True)
@@ -70,7 +75,7 @@ class Rates:
         self._engines: dict[tuple[str, str], _Seen] = {}
         self._fleet: dict[str, _Seen] = {}
         self._corrections: dict[str, float] = {}
-        self._known: dict[str, dict[str, tuple[int, float]]] = {}
+        self._known: dict[str, dict[str, tuple[int, _Seen, float]]] = {}
         self._nominal: dict[str, float] = {}
         self._bases: dict[str, dict[str, tuple[int, float | None]]] = {}
 
@@ -88,17 +93,16 @@ class Rates:
             return False
         now = log(self.us_per_unit(engine, task_class, nominal_us))
         value = min(log(took_us / units), now + SURPRISE_MAX)
-        self._engines.setdefault((engine.id, task_class), _Seen()).add(value, value - now, FORGETTING)
+        own = self._engines.get((engine.id, task_class), _NEVER)
+        self._engines[engine.id, task_class] = own.and_one(value, value - now, FORGETTING)
         off = min(value - log(self._base(engine, task_class) or nominal_us), 2.0)
-        fleet = self._fleet.setdefault(task_class, _Seen())
-        fleet.add(off, fading=0.98)
+        fleet = self._fleet[task_class] = self._fleet.get(task_class, _NEVER).and_one(off, fading=0.98)
         self._nominal[task_class] = nominal_us
-        return self._corrected(engine, task_class, fleet.total / (fleet.count + FLEET_PRIOR))
+        return self._corrected(task_class, fleet.total / (fleet.count + FLEET_PRIOR))
 
-    def _corrected(self, engine: Engine, task_class: str, correction: float) -> bool:
+    def _corrected(self, task_class: str, correction: float) -> bool:
         known = self._corrections.get(task_class)
         if known is not None and abs(correction - known) < MOVED_MIN:
-            self._known.get(task_class, {}).pop(engine.id, None)
             return False
         self._corrections[task_class] = correction
         self._known.pop(task_class, None)
@@ -107,18 +111,19 @@ class Rates:
     def us_per_unit(self, engine: Engine, task_class: str, nominal_us: float) -> float:
         """The expected µs for one unit of a task class on this engine."""
         known = self._known.setdefault(task_class, {})
-        found = known.get(engine.id)
-        if found is None or found[0] != engine.version:
-            found = known[engine.id] = (engine.version, self._expected(engine, task_class, nominal_us))
-        return found[1]
+        found, own = known.get(engine.id), self._engines.get((engine.id, task_class), _NEVER)
+        if found is None or found[0] != engine.version or found[1] is not own:
+            expected = self._expected(engine, task_class, nominal_us, own)
+            found = known[engine.id] = (engine.version, own, expected)
+        return found[2]
 
-    def _expected(self, engine: Engine, task_class: str, nominal_us: float) -> float:
+    def _expected(self, engine: Engine, task_class: str, nominal_us: float, own: _Seen) -> float:
         base = self._base(engine, task_class) or nominal_us
-        correction, own = self._corrections.get(task_class), self._engines.get((engine.id, task_class))
+        correction = self._corrections.get(task_class)
         if correction is None:
             return base
         prior = log(base) + correction
-        if own is None:
+        if own is _NEVER:
             return exp(prior)
         return exp((own.total + ENGINE_PRIOR * prior) / (own.count + ENGINE_PRIOR))
 
@@ -146,7 +151,7 @@ class Rates:
     def rate(self, engine: Engine, task_class: str, nominal_us: float) -> Rate:
         """What is known, with its spread."""
         median = self.us_per_unit(engine, task_class, nominal_us) / SECOND_US
-        own = self._engines.get((engine.id, task_class), _Seen())
+        own = self._engines.get((engine.id, task_class), _NEVER)
         return Rate(
             engine_id=engine.id,
             task_class=task_class,
@@ -158,7 +163,7 @@ class Rates:
 
     def spread(self, engine_id: str, task_class: str) -> tuple[float, float]:
         """The standard deviation of the logarithm of a run's time, and the (fading) count of runs it rests on."""
-        own = self._engines.get((engine_id, task_class), _Seen())
+        own = self._engines.get((engine_id, task_class), _NEVER)
         return _spread(own), own.count
 
 
