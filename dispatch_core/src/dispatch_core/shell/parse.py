@@ -119,6 +119,10 @@ def _is_annotated(kind: Any) -> bool:
     return get_origin(kind) is Annotated
 
 
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) is Mapping
+
+
 def _is_choice(kind: Any) -> bool:
     return get_origin(kind) in (Union, types.UnionType)
 
@@ -143,6 +147,16 @@ def _class(kind: Any, converter: Converter) -> Any:
     return hook
 
 
+def _mapping(kind: Any, converter: Converter) -> Any:
+    """Of a shape of an embedder's own: an object whose names and values fit."""
+    inner: Any = converter.gen_structure_mapping(kind)
+
+    def hook(value: object, _: object) -> object:
+        return inner(_object(value, kind), kind)
+
+    return hook
+
+
 def _converter(*, telling: bool) -> Converter:
     """What makes values of JSON data; only a ``telling`` one says everything that is wrong, and where."""
     converter = Converter(forbid_extra_keys=True, detailed_validation=telling)
@@ -151,6 +165,7 @@ def _converter(*, telling: bool) -> Converter:
     # These are asked when a class is met first, not for each value; of two that fit, the later one counts.
     converter.register_structure_hook_factory(attrs.has, _class)
     converter.register_structure_hook_factory(_is_tuple, _items)
+    converter.register_structure_hook_factory(_is_mapping, _mapping)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _object)
     converter.register_structure_hook_factory(_is_choice, _optional)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, FactValue], _facts)
