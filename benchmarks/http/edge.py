@@ -14,7 +14,7 @@ from typing import Any
 import falcon
 from falcon.testing import create_environ
 
-from benchmarks.http.loads import BATCH, CODECS, HEIGHTS, SESSION, spec
+from benchmarks.http.loads import BATCH, SESSION, profile, spec
 from benchmarks.http.noop import application
 from benchmarks.suite import Outcome, Scale
 from dispatch_core import Dispatcher
@@ -95,15 +95,9 @@ def opened(folder: Path) -> Iterator[Edge]:
     ):
         app = create_app(dispatcher, log=log, ring=ring)
         edge = Edge(counted(app, app.gate))
-        cells = [
-            {"task_class": f"{codec}/{height}p/encode", "units_per_s": 1.0}
-            for codec in CODECS
-            for height in HEIGHTS
-        ]
-        facts = {"codec": list(CODECS), "ffmpeg": "7.0"}
-        profile = {"slots": 1_000, "facts": facts, "benchmarks": cells}
         for number in range(ENGINES):
-            edge.ask("register", "PUT", f"/engines/engine-{number}", {"session": SESSION, "profile": profile})
+            body = {"session": SESSION, "profile": profile()}
+            edge.ask("register", "PUT", f"/engines/engine-{number}", body)
         yield edge
 
 

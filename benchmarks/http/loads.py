@@ -28,22 +28,24 @@ def spec(number: int) -> dict[str, object]:
     }
 
 
+def profile() -> dict[str, object]:
+    """Of an engine that encodes everything, one codec as fast as the other."""
+    cells = [
+        {"task_class": f"{codec}/{height}p/encode", "units_per_s": 1.0}
+        for codec in CODECS
+        for height in HEIGHTS
+    ]
+    return {"slots": 1_000, "facts": {"codec": list(CODECS), "ffmpeg": "7.0"}, "benchmarks": cells}
+
+
 def register(address: Address, count: int) -> list[str]:
     """Engines that encode everything, one as fast as the other."""
     names = [f"engine-{number}" for number in range(count)]
 
     def presented(some: list[str]) -> Script:
         for name in some:
-            cells = [
-                {"task_class": f"{codec}/{height}p/encode", "units_per_s": 1.0}
-                for codec in CODECS
-                for height in HEIGHTS
-            ]
-            facts = {"codec": list(CODECS), "ffmpeg": "7.0"}
-            profile = {"slots": 1_000, "facts": facts, "benchmarks": cells}
-            insist(
-                (yield request("PUT", f"/engines/{name}", {"session": SESSION, "profile": profile})), 201, 200
-            )
+            body = {"session": SESSION, "profile": profile()}
+            insist((yield request("PUT", f"/engines/{name}", body)), 201, 200)
 
     play(address, [presented(names[start::8]) for start in range(min(8, count))])
     return names

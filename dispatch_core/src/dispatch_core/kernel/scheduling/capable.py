@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heappush
 from attrs import define, field
 
 MOVED_MAX = 64
+"""Of so many engines at most it is noted one by one that they have another rate."""
 _FRACTION_BITS = 1_074
 """The least float above zero is 2^−1074: in so many bits behind the point every float is a whole number."""
 
